@@ -1,0 +1,78 @@
+# Everything a person or CI runs. Each target makes the environment it needs; a second run with nothing changed installs nothing.
+#
+#   make demo      train a CNN on handwritten digits, export it, reload it in a fresh process
+#   make test      the test suite
+#   make help      the rest
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python 3.11+ on the PATH that can make virtual environments; override with `make PYTHON=/path/to/python3.12 test`.
+FIND_PYTHON = for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then command -v $$p; break; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+# PyTorch is installed only for `parity` and `bench`, in an environment of its own. If your pip finds a build with CUDA (2 GB and more) and
+# you want the CPU one, give the address of PyTorch's wheel index for CPU: `make parity TORCH_INDEX=...`.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+ARGS ?=
+
+PIP_FLAGS := --disable-pip-version-check --no-input
+VENV := .venv
+VENV_TORCH := .venv-torch
+PY := $(VENV)/bin/python
+PY_TORCH := $(VENV_TORCH)/bin/python
+
+.PHONY: help demo test check bench parity clean distclean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.ready ## train, export, reload: the main job, about a minute
+	$(PY) examples/digits_cnn.py $(ARGS)
+
+test: $(VENV)/.ready ## the test suite (pass options with ARGS="-k softmax")
+	$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.ready ## linter, type checker, import law
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+parity: $(VENV_TORCH)/.ready ## compare with PyTorch, op by op and on whole training scripts
+	$(PY_TORCH) -m pytest parity $(ARGS)
+
+bench: $(VENV_TORCH)/.ready ## measure against PyTorch on this machine (ARGS="matmul mlp" for some)
+	$(PY_TORCH) -m benchmarks.run $(ARGS)
+
+clean: ## remove outputs and caches
+	rm -rf out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments too
+	rm -rf $(VENV) $(VENV_TORCH)
+
+# The stamp is written last, so an interrupted installation is repeated.
+$(VENV)/.ready: pyproject.toml
+	@$(call make_venv,$(VENV))
+	@echo "==> installing monograph with its demo and dev extras into $(VENV)"
+	$(PY) -m pip install $(PIP_FLAGS) -e '.[dev,demo]'
+	@touch $@
+
+$(VENV_TORCH)/.ready: pyproject.toml
+	@$(call make_venv,$(VENV_TORCH))
+	@echo "==> installing $(TORCH) beside monograph into $(VENV_TORCH)"
+	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' -e '.[dev,demo]'
+	@touch $@
+
+define make_venv
+if [ ! -x $(1)/bin/python ]; then \
+	if [ -z "$(PYTHON)" ]; then \
+		echo "monograph needs Python 3.11 or newer with the venv module, and found none on the PATH." >&2; \
+		echo "Debian/Ubuntu: apt install python3-venv. Or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi; \
+	echo "==> creating $(1) with $(PYTHON)"; "$(PYTHON)" -m venv $(1); fi
+endef

@@ -1,0 +1,1 @@
+"""Floor 3: gradients as graph transformations. See README.md."""

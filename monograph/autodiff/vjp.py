@@ -1,0 +1,156 @@
+"""Reverse mode: appends gradient nodes to the graph, written in the same ops. The tape *is* the graph of nodes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monograph.core.errors import AutogradError
+from monograph.core.modes import MODES
+from monograph.graph.node import Node, provenance, topological
+from monograph.graph.op import NotDifferentiable, ViaDecomposition
+from monograph.ops import elementwise, source
+
+# Values of `Node.requires_grad`: a node off the tape, on it, or on a tape that a backward pass has already consumed.
+OFF, ON, FREED = False, True, 2
+
+# Nodes whose tensor was written in place since: a gradient that reads them would see a value the user has replaced.
+overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
+
+# node -> hooks called with its finished gradient node; each may return another (tensor hooks, retain_grad).
+gradient_hooks: weakref.WeakKeyDictionary[Node, list[Callable[[Node], Node | None]]] = weakref.WeakKeyDictionary()
+
+
+def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | None]:
+    """The gradient of a composite that has none of its own: through its decomposition."""
+    before = MODES.grad
+    MODES.grad = True
+    try:
+        outputs = y.op.decompose(attrs, *xs)
+    finally:
+        MODES.grad = before
+    pairs = [(o, s) for o, s in zip(outputs, g, strict=True) if s is not None] if isinstance(outputs, tuple) else [(outputs, g)]
+    found = gradients([o for o, _ in pairs], list(xs), [s for _, s in pairs], partial=True)
+    # An input used in two places (f(x, x)) gets its whole gradient once.
+    return [grad if x not in xs[:i] else None for i, (x, grad) in enumerate(zip(xs, found, strict=True))]
+
+
+def gradients(
+    outputs: Sequence[Node],
+    inputs: Sequence[Node],
+    seeds: Sequence[Node],
+    *,
+    partial: bool = False,
+    frozen: bool = False,
+    on_leaf: Callable[[Node, Node], None] | None = None,
+) -> list[Node | None]:
+    """Gradient nodes of sum(outputs * seeds) with respect to `inputs` (None where there is no path).
+
+    Only nodes with `requires_grad` are on the tape. `partial`: treat the inputs as independent, though one may depend on another. `frozen`: mark what was passed as consumed (torch's retain_graph=False).
+    `on_leaf(leaf_node, gradient)` is told of every leaf that is reached. Whether the gradient nodes are themselves on the tape is decided by
+    the grad mode of the caller. Raises AutogradError on a consumed tape or an overwritten value.
+    """
+    wanted = {id(n) for n in inputs}
+    order = topological([o for o in outputs if o.requires_grad], stop=lambda n: not n.requires_grad or (partial and id(n) in wanted))
+    found: dict[int, Any] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        _accumulate(found, output, seed)
+    pending = MODES.pending
+    reads_saved: set[int] = set()
+    visited: list[Node] = []
+    live = _on_path(order, wanted, on_leaf is not None)
+    for node in reversed(order):
+        if not node.requires_grad or id(node) not in live:
+            continue
+        g = found.get(id(node))
+        if g is None:
+            continue
+        if gradient_hooks and node in gradient_hooks:
+            for hook in list(gradient_hooks[node]):
+                g = hook(g) or g
+            found[id(node)] = g
+        op = node.op
+        if partial and id(node) in wanted:
+            continue
+        if op is source.leaf:
+            if on_leaf is not None:
+                on_leaf(node, g)
+            continue
+        if not node.inputs:
+            continue
+        if node.requires_grad == FREED:
+            raise AutogradError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+                "need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            )
+        visited.append(node)
+        if op is source.project:
+            _accumulate_output(found, node.inputs[0], node.attrs.index, g)  # type: ignore[attr-defined]
+            continue
+        start = len(pending)
+        rule = op.vjp
+        if isinstance(rule, ViaDecomposition):
+            grads = decomposition_vjp(g, node, node.attrs, *node.inputs)
+        elif isinstance(rule, NotDifferentiable):
+            raise AutogradError(f"{op.name} is not differentiable: {rule.reason}")
+        else:
+            grads = rule(g, node, node.attrs, *node.inputs)
+        if _check_saved(node, pending[start:]):
+            reads_saved.add(id(node))
+        for x, gx in zip(node.inputs, grads, strict=True):
+            if gx is not None and x.requires_grad:
+                _accumulate(found, x, gx)
+    if frozen:
+        _free(visited, reads_saved)
+    return [found.get(id(n)) for n in inputs]
+
+
+def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
+    """Nodes through which a wanted input (or, for backward, any leaf) is reached: no gradient is computed for the others."""
+    live: set[int] = set()
+    for node in order:
+        if id(node) in wanted or (leaves and (node.op is source.leaf or node in gradient_hooks)) or any(id(i) in live for i in node.inputs):
+            live.add(id(node))
+    return live
+
+
+def _accumulate(found: dict[int, Any], node: Node, g: Any) -> None:
+    before = found.get(id(node))
+    found[id(node)] = g if before is None else elementwise.add(before, g)
+
+
+def _accumulate_output(found: dict[int, Any], node: Node, index: int, g: Node) -> None:
+    """Collects the gradient of one output of a node with several."""
+    parts = found.setdefault(id(node), (None,) * len(node.outputs))
+    merged = g if parts[index] is None else elementwise.add(parts[index], g)
+    found[id(node)] = (*parts[:index], merged, *parts[index + 1 :])
+
+
+def _check_saved(node: Node, made: Sequence[Node]) -> bool:
+    """Whether the gradient nodes read the op's own inputs or output; an error if such a value was overwritten in place."""
+    own = {id(node), *(id(i) for i in node.inputs)}
+    read = [i for n in made for i in n.inputs if id(i) in own or (i.op is source.project and id(i.inputs[0]) in own)]
+    if not read:
+        return False
+    if overwritten:
+        for x in read:
+            if x in overwritten or (x.op is source.leaf and x.inputs[0] in overwritten):
+                where = provenance(node)
+                raise AutogradError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"{x.dtype.name}{list(x.shape)}, which the gradient of {node.op.name}{' at ' + where if where else ''} needs as it was. "
+                    "Use the out-of-place form (x = x + 1 instead of x += 1), or clone() the value before changing it. "
+                    "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
+                )
+    return True
+
+
+def _free(visited: list[Node], reads_saved: set[int]) -> None:
+    """Marks as consumed every node from which a consumed saved value would be reached again."""
+    consumed: set[int] = set()
+    for node in reversed(visited):
+        if id(node) in reads_saved or any(id(i) in consumed or i.requires_grad == FREED for i in node.inputs):
+            consumed.add(id(node))
+            node.requires_grad = FREED  # type: ignore[assignment]

@@ -1,0 +1,158 @@
+"""Modes of the current thread: gradient recording, inference, anomaly detection, the capture in progress.
+
+One thread-local object, because every recorded op looks here: an attribute access is all it may cost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+class Modes(threading.local):
+    """What is switched on in this thread."""
+
+    grad = True
+    inference = False
+    anomaly = False
+    capture: Any = None  # the engine's capture in progress, told of every tensor that ops read
+
+    def __init__(self) -> None:
+        self.pending: list[Any] = []  # nodes recorded and not yet evaluated
+        self.pending_bytes = 0  # bytes of new buffers that pending nodes may hold on to
+
+
+MODES = Modes()
+
+
+class _Switch:
+    """A context manager and decorator that sets one mode."""
+
+    name = "grad"
+    value: Any = True
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        self._before: list[Any] = []
+        self._function = function
+        if function is not None:
+            wraps(function)(self)
+
+    def __enter__(self) -> None:
+        self._before.append(getattr(MODES, self.name))
+        setattr(MODES, self.name, self.value)
+
+    def __exit__(self, *error: object) -> None:
+        setattr(MODES, self.name, self._before.pop())
+
+    def _clone(self) -> _Switch:
+        return type(self)()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._function is not None:
+            with self._clone():
+                return self._function(*args, **kwargs)
+        function = args[0]
+
+        @wraps(function)
+        def inside(*a: Any, **k: Any) -> Any:
+            with self._clone():
+                return function(*a, **k)
+
+        return inside
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else (lambda *a, **k: self(instance, *a, **k))
+
+
+class no_grad(_Switch):  # noqa: N801
+    """Ops inside record no gradient. A context manager and a decorator, with or without parentheses."""
+
+    name, value = "grad", False
+
+
+class enable_grad(_Switch):  # noqa: N801
+    """Ops inside record gradients again, also within no_grad."""
+
+    name, value = "grad", True
+
+
+class set_grad_enabled(_Switch):  # noqa: N801
+    """Switches gradient recording; acts at once, and as a context manager it restores the previous state."""
+
+    name = "grad"
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.value = bool(mode)
+        self._before.append(MODES.grad)
+        MODES.grad = self.value
+
+    def __enter__(self) -> None:
+        MODES.grad = self.value
+
+    def _clone(self) -> _Switch:
+        return type(self)(self.value)
+
+
+class inference_mode(_Switch):  # noqa: N801
+    """no_grad for code that will never ask for gradients."""
+
+    name, value = "grad", False
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(mode if callable(mode) else None)
+        self.value = False if callable(mode) or mode else MODES.grad
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._before.append(MODES.inference)
+        MODES.inference = not self.value
+
+    def __exit__(self, *error: object) -> None:
+        MODES.inference = self._before.pop()
+        super().__exit__(*error)
+
+
+class set_detect_anomaly(_Switch):  # noqa: N801
+    """Evaluates every op at once and raises at the one that makes a NaN; names the user's line."""
+
+    name = "anomaly"
+
+    def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
+        super().__init__()
+        self.value = bool(mode) and check_nan
+        self._before.append(MODES.anomaly)
+        MODES.anomaly = self.value
+
+    def __enter__(self) -> None:
+        MODES.anomaly = self.value
+
+    def _clone(self) -> _Switch:
+        return type(self)(self.value)
+
+
+class detect_anomaly(_Switch):  # noqa: N801
+    """Context manager form of `set_detect_anomaly`."""
+
+    name, value = "anomaly", True
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__()
+        self.value = check_nan
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops of this thread record gradients now."""
+    return MODES.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether inference_mode is on in this thread."""
+    return MODES.inference
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether NaNs are hunted in this thread."""
+    return MODES.anomaly

@@ -1,0 +1,65 @@
+"""Plans: a graph of nodes made ready to run, whoever runs it. Uncompiled evaluation, `compile` and loaded artifacts all end here.
+
+A plan is made for one structure with known sizes. `run` takes the buffers of its sources and the numbers of its scalars and gives a buffer
+for each output. The target knob decides what kind of plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from monograph.core import knobs
+from monograph.graph.node import Node
+from monograph.runtime.buffers import Buffer
+from monograph.targets import reference
+
+
+class Plan(Protocol):
+    """What every target gives."""
+
+    def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
+        """The outputs' values from the sources' values and the scalars' numbers, each in the order the plan was made for."""
+        ...
+
+
+class ReferencePlan:
+    """NumPy, op by op: the meaning of a graph."""
+
+    def __init__(self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> None:
+        self.sources, self.scalars, self.outputs = list(sources), list(scalars), list(outputs)
+
+    def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
+        """See Plan."""
+        values = {n: b.array(n.shape, n.dtype.np) for n, b in zip(self.sources, sources, strict=True)}
+        for n, value in zip(self.scalars, scalars, strict=True):
+            values[n] = np.asarray(value).astype(n.dtype.np)
+        out = []
+        for node, array in zip(self.outputs, reference.run(self.outputs, values), strict=True):
+            buffer = Buffer(array.nbytes)
+            buffer.array(array.shape, node.dtype.np)[...] = array
+            out.append(buffer)
+        return out
+
+
+Maker = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], Plan]
+_makers: dict[str, Maker] = {"reference": ReferencePlan}
+
+
+def register_target(name: str, maker: Maker) -> None:
+    """Makes a target usable: `maker(sources, scalars, outputs)` gives its plans."""
+    _makers[name] = maker
+
+
+def make_plan(sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
+    """A plan of the target that the `target` knob names.
+
+    `sources` are nodes whose values come from outside (op `source`, or any node that is already computed), `scalars` nodes of op `scalar`.
+    """
+    name = knobs.target.get()
+    maker = _makers.get(name)
+    if maker is None:
+        raise KeyError(f"no target is called {name!r}; there are {', '.join(_makers)}")
+    return maker(sources, scalars, outputs)

@@ -1,0 +1,136 @@
+"""The node: one recorded operation. The graph of nodes is the tape, the program to compile and the artifact to save."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from monograph.core.attrs import NO_ATTRS, Attrs
+from monograph.core.dtype import dtype as DType
+from monograph.core.errors import user_line
+from monograph.core.modes import MODES
+from monograph.core.shape import Shape
+
+if TYPE_CHECKING:
+    from monograph.graph.op import OpDef
+
+
+class Node:
+    """An operation on nodes. Immutable, but for `value`, which evaluation fills in.
+
+    `shape` and `dtype` are of the single output; a node with several outputs has dtype None and its shape is a tuple of
+    (shape, dtype) pairs, read through `project` nodes. `value` is the materialised output (a `runtime.Buffer`, row-major), or None.
+    """
+
+    __slots__ = ("__weakref__", "attrs", "dtype", "inputs", "op", "owner", "requires_grad", "shape", "value")
+
+    op: OpDef
+    inputs: tuple[Node, ...]
+    attrs: Attrs
+    shape: Shape
+    dtype: DType
+    requires_grad: bool
+    value: Any
+    owner: Any  # of a leaf: a weak reference to the tensor whose .grad collects; else None
+
+    def __init__(self, op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, shape: Shape, dtype: DType, requires_grad: bool = False) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.shape = shape
+        self.dtype = dtype
+        self.requires_grad = requires_grad
+        self.value = None
+        self.owner = None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def numel(self) -> Any:
+        n: Any = 1
+        for s in self.shape:
+            n = n * s
+        return n
+
+    @property
+    def outputs(self) -> tuple[tuple[Shape, DType], ...]:
+        """(shape, dtype) of every output."""
+        return self.shape if self.dtype is None else ((self.shape, self.dtype),)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        types = ", ".join(f"{d.name}{list(s)}" for s, d in self.outputs)
+        return f"<{self.op.name} : {types}>"
+
+
+# Where deferred errors come from: the user's line of nodes whose values may be refused (indices, NaN checks). Not part of a node's identity.
+_provenance: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+
+
+def note_provenance(node: Node) -> None:
+    """Remembers the user's line that recorded this node."""
+    _provenance[node] = user_line(2)
+
+
+def provenance(node: Node) -> str:
+    """The user's line that recorded this node, "" if it was not noted."""
+    return _provenance.get(node, "")
+
+
+def copy_provenance(source: Node, to: Node) -> None:
+    """A rewritten node comes from the line of the node it replaces."""
+    line = _provenance.get(source)
+    if line:
+        _provenance[to] = line
+
+
+def record(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs = NO_ATTRS) -> Node:
+    """Checks shapes and dtypes by the op's own rule and makes the node. The hottest function of the project."""
+    shape, dtype = op.infer(attrs, *inputs)
+    modes = MODES
+    needs = False
+    if modes.grad and op.differentiable:
+        for n in inputs:
+            if n.requires_grad:
+                needs = dtype is None or dtype.kind in "fc"
+                break
+    node = Node(op, inputs, attrs, shape, dtype, needs)
+    if op.checks_values or modes.anomaly:
+        note_provenance(node)
+    modes.pending.append(node)
+    return node
+
+
+OPERATORS: dict[str, Callable[..., Node]] = {}
+
+
+def install_operators(**operators: Callable[..., Any]) -> None:
+    """Gives nodes Python's operators (called once by `ops`, which owns their meaning), so that gradients read like mathematics."""
+    for name, function in operators.items():
+        setattr(Node, f"__{name}__", function)
+
+
+def topological(outputs: Sequence[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
+    """All nodes that the outputs need, inputs before users; a node for which `stop` holds is included, its inputs are not followed.
+
+    Iterative, so that graphs may be deeper than Python's recursion limit.
+    """
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(outputs)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        if stop is None or not stop(node):
+            for i in reversed(node.inputs):
+                if id(i) not in seen:
+                    stack.append((i, False))
+    return order

@@ -1,0 +1,65 @@
+"""Floor 6: the Tensor and its functions. `FUNCTIONS` holds every public function by name; the front door re-exports them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monograph.tensor import autograd, contraction, creation, indexing, interop, movement, pointwise, printing, random, reduction
+from monograph.tensor.core import Device, Size, Tensor
+from monograph.tensor.dispatch import cast_node
+from monograph.tensor.pointwise import FUNCTIONS, METHODS
+
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)
+Tensor.__repr__ = printing.to_string  # type: ignore[method-assign]
+Tensor.__format__ = printing.formatted  # type: ignore[method-assign]
+Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Every element becomes `value`. In place."""
+    return self.copy_(value if isinstance(value, Tensor) else FUNCTIONS["full"]((), value, dtype=self.dtype))  # type: ignore[attr-defined]
+
+
+Tensor.fill_ = fill_  # type: ignore[attr-defined]
+Tensor.zero_ = lambda self: fill_(self, 0)  # type: ignore[attr-defined]
+
+
+def _iterate(self: Tensor) -> Any:
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(movement.unbind(self, 0))
+
+
+Tensor.__iter__ = _iterate  # type: ignore[attr-defined]
+Tensor.__contains__ = lambda self, value: bool((self == value).any().item())  # type: ignore[attr-defined]
+FUNCTIONS["_check_device"] = creation.check_device
+FUNCTIONS["_from_host"] = creation.from_host
+FUNCTIONS["_to_dtype"] = pointwise.to_dtype
+FUNCTIONS["_cast_node"] = cast_node
+
+
+def equal(input: Tensor, other: Tensor) -> bool:  # noqa: A002
+    """Whether two tensors have the same shape and elements."""
+    return tuple(input.shape) == tuple(other.shape) and bool((input == other).all().item())
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:  # noqa: A002
+    """Whether all elements are close (`isclose`)."""
+    return bool(pointwise.isclose(input, other, rtol, atol, equal_nan).all().item())  # type: ignore[attr-defined]
+
+
+FUNCTIONS["equal"], FUNCTIONS["allclose"] = equal, allclose
+Tensor.equal, Tensor.allclose = equal, allclose  # type: ignore[attr-defined]
+
+tensor = FUNCTIONS["tensor"]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return FUNCTIONS[name]
+    except KeyError:
+        raise AttributeError(f"module 'monograph.tensor' has no attribute {name!r}") from None
+
+
+__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor"]

@@ -1,0 +1,392 @@
+"""The Tensor: a handle on a storage through a chain of view steps.
+
+A *base* tensor is its own storage: it holds the node of its current value and counts versions. A *view* holds its base and the steps that
+lead from the base's value to its own, so every view reads what was last written, through whichever handle. Writes are functional: a
+write through a view rebuilds the base's value (`unview` of each step, in reverse) and gives the base a new node. Tensors that share memory
+but not history (`detach()`, `.data`) are *twins*: bases that follow each other's writes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from monograph.autodiff import vjp
+from monograph.core.dtype import dtype as DType
+from monograph.core.errors import AutogradError, DTypeError, ShapeError
+from monograph.core.modes import MODES
+from monograph.core.shape import numel
+from monograph.graph.node import Node, record
+from monograph.graph.op import OpDef
+from monograph.ops import elementwise, source
+
+
+class Size(tuple):  # noqa: SLOT001
+    """A shape, as torch.Size."""
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return numel(self)
+
+    def __repr__(self) -> str:
+        return f"monograph.Size({list(self)})"
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return Size(found) if isinstance(key, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
+
+class Device:
+    """Where a tensor lives. This build computes on "cpu"; "meta" tensors have a shape and a dtype and are never evaluated."""
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:  # noqa: A002 - torch's name
+        if isinstance(type, Device):
+            self.type, self.index = type.type, type.index
+            return
+        name, _, number = str(type).partition(":")
+        known = ("cpu", "cuda", "meta", "mps", "xla", "xpu")
+        if name not in known:
+            raise RuntimeError(f"Expected one of {', '.join(known)} device type at start of device string: {name}")
+        self.type = name
+        self.index = int(number) if number else index
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}'" + (f", index={self.index})" if self.index is not None else ")")
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+
+CPU = Device("cpu")
+Step = tuple[OpDef, Any]
+
+
+class Tensor:
+    """An n-dimensional array that records what is done with it. Created by `tensor`, `zeros`, `randn` ... and by every op."""
+
+    __slots__ = ("__dict__", "__weakref__", "_node", "_simple")
+
+    # State that few tensors have; an instance that needs it shadows the class attribute.
+    _base: Tensor | None = None
+    _steps: tuple[Step, ...] = ()
+    _version_count = 0
+    _leaf_flag = False  # requires_grad, set by the user: a leaf
+    _leaf: Node | None = None  # the leaf node of the current version
+    _grad: Tensor | None = None
+    _twins: list[Any] | None = None
+    _silent = False  # writes through .data do not count as overwriting saved values
+    _shared: Any = None  # the buffer that NumPy sees too, while it does
+    _seen: tuple[Node, Node] | None = None  # of a view: (base node, view node) last read
+    _retains = False
+    _device = CPU
+
+    _node: Node | None  # of a base: the node of its current value
+    _simple: bool  # reading needs nothing but `_node`: a base that is no leaf and shares no memory with NumPy
+
+    # ---- reading ----
+    def _read(self) -> Node:
+        """The node of the current value, in its role for autograd."""
+        base = self._base
+        if base is None:
+            node = self._node if self._shared is None else self._snapshot()
+        else:
+            if self._shared_base() is not None:
+                node = self._snapshot()
+            else:
+                root = base._read()
+                seen = self._seen
+                if seen is not None and seen[0] is root:
+                    node = seen[1]
+                else:
+                    node = root
+                    for op, attrs in self._steps:
+                        node = record(op, (node,), attrs)
+                    self._seen = (root, node)
+        if self._leaf_flag and MODES.grad:
+            leaf = self._leaf
+            if leaf is None or leaf.inputs[0] is not node:
+                leaf = Node(source.leaf, (node,), source.NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
+                leaf.owner = weakref.ref(self)
+                self._leaf = leaf
+            return leaf
+        return node  # type: ignore[return-value]
+
+    def _shared_base(self) -> Any:
+        return None if self._base is None else self._base._shared
+
+    def _snapshot(self) -> Node:
+        """A copy of what NumPy may change under us, so that recorded ops see the value of now."""
+        from_base = self._base if self._base is not None else self
+        shared = from_base._shared
+        if not shared.alive():
+            from_base._shared = None
+            from_base._simple = not from_base._leaf_flag
+            return self._read() if self._base is not None else from_base._node  # type: ignore[return-value]
+        return shared.snapshot(from_base._node, self._steps)
+
+    # ---- facts ----
+    @property
+    def shape(self) -> Size:
+        """The sizes of the dimensions."""
+        return Size((self._node if self._simple else self._read()).shape)  # type: ignore[union-attr]
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return (self._node if self._node is not None else self._read()).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len((self._node if self._node is not None else self._read()).shape)
+
+    @property
+    def device(self) -> Device:
+        """Where the tensor lives."""
+        return self._device if self._base is None else self._base._device
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no gradient flows further back than here."""
+        return self._leaf_flag or not self.requires_grad
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow into this tensor. May be set on leaves."""
+        if self._leaf_flag:
+            return True
+        if self._base is not None and self._base.requires_grad:
+            with_grad, MODES.grad = MODES.grad, True
+            try:
+                return bool(self._read().requires_grad)
+            finally:
+                MODES.grad = with_grad
+        return self._base is None and bool(self._node.requires_grad)  # type: ignore[union-attr]
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Makes this leaf collect gradients, or stop. Returns itself.
+
+        Raises RuntimeError for dtypes without gradients, and when a result of recorded ops is told to stop.
+        """
+        if requires_grad:
+            if self.dtype.kind not in "fc":
+                raise RuntimeError(f"only Tensors of floating point and complex dtype can require gradients, got {self.dtype}")
+            if not self._leaf_flag and not self.requires_grad:
+                self._leaf_flag = True
+                self._simple = False
+        elif self._leaf_flag:
+            self._leaf_flag = False
+            self._leaf = None
+            self._simple = self._base is None and self._shared is None
+        elif self.requires_grad:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't "
+                "require differentiation use var_no_grad = var.detach()."
+            )
+        return self
+
+    @property
+    def _version(self) -> int:
+        """How often the storage was written."""
+        return self._version_count if self._base is None else self._base._version_count
+
+    # ---- writing ----
+    def _check_writable(self) -> None:
+        """Raises RuntimeError for an in-place op on a leaf that collects gradients, while gradients are recorded."""
+        if not MODES.grad:
+            return
+        if self._leaf_flag:
+            raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.")
+        if self._base is not None and self._base._leaf_flag:
+            raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.")
+
+    def _write(self, new: Node) -> Tensor:
+        """Stores the value of `new` (same shape and dtype) into this tensor's storage; every view sees it."""
+        base = self._base
+        special = MODES.capture
+        if special is not None:
+            special.written(self)
+        if base is None:
+            old = self._node
+            if not self._silent:
+                vjp.overwritten.add(old)  # type: ignore[arg-type]
+                if self._leaf is not None:
+                    vjp.overwritten.add(self._leaf)
+            self._node = new
+            self._leaf = None
+            self._version_count += 1
+            if self._twins is not None:
+                self._tell_twins(new)
+            if self._shared is not None:
+                self._shared.written(self)
+            return self
+        chain = [base._node if base._shared is None else base._read()]
+        with_grad, MODES.grad = MODES.grad, MODES.grad
+        for op, attrs in self._steps[:-1]:
+            chain.append(record(op, (chain[-1],), attrs))  # type: ignore[arg-type]
+        current = new
+        for (op, attrs), below in zip(reversed(self._steps), reversed(chain), strict=True):
+            current = op.unview(attrs, below, current)
+        MODES.grad = with_grad
+        self._seen = None
+        base._write(current)
+        return self
+
+    def _tell_twins(self, new: Node) -> None:
+        plain = new if not new.requires_grad else record(source.detach, (new,))
+        alive = []
+        for reference in self._twins or ():
+            twin = reference()
+            if twin is None:
+                continue
+            alive.append(reference)
+            if twin is not self:
+                if not self._silent and not twin._silent:
+                    vjp.overwritten.add(twin._node)
+                    if twin._leaf is not None:
+                        vjp.overwritten.add(twin._leaf)
+                twin._node = plain
+                twin._leaf = None
+                twin._version_count += 1
+        self._twins[:] = alive  # type: ignore[index]
+
+    def _twin(self, silent: bool) -> Tensor:
+        """A tensor of the same memory without history."""
+        if self._base is not None:
+            return view_of(self._base._twin(silent), self._steps)
+        if self._twins is None:
+            self._twins = [weakref.ref(self)]
+        node = self._node
+        other = wrap(node if not node.requires_grad else record(source.detach, (node,)))  # type: ignore[union-attr, arg-type]
+        other._twins = self._twins
+        other._silent = silent
+        if self._shared is not None:
+            other._shared, other._simple = self._shared, False
+        self._twins.append(weakref.ref(other))
+        return other
+
+    def detach(self) -> Tensor:
+        """The same memory off the tape: no gradient flows through it; writes are seen by both."""
+        return self._twin(silent=False)
+
+    def detach_(self) -> Tensor:
+        """Takes this tensor itself off the tape. Returns itself."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead")
+        self._leaf_flag, self._leaf = False, None
+        self._simple = self._shared is None
+        if self._node.requires_grad:  # type: ignore[union-attr]
+            self._node = record(source.detach, (self._node,))  # type: ignore[arg-type]
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory off the tape, and writes are not held against saved values. Assigning replaces the value."""
+        return self._twin(silent=True)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Tensor.data is set to a Tensor, got {type(value).__name__}")
+        if MODES.capture is not None:
+            MODES.capture.written(self)
+        if self._base is not None:
+            self._base, self._steps, self._seen = None, (), None
+        node = value._node if value._simple else value._read()
+        self._node = node if not node.requires_grad else record(source.detach, (node,))  # type: ignore[union-attr, arg-type]
+        self._leaf = None
+        self._version_count += 1
+        self._simple = not self._leaf_flag
+        if value._base is None:
+            if value._twins is None:
+                value._twins = [weakref.ref(value)]
+            self._twins = value._twins
+            self._twins.append(weakref.ref(self))
+
+    # ---- gradients ----
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient collected so far, None before any."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            if tuple(value.shape) != tuple(self.shape):
+                raise ShapeError(f"assigned grad has data of a different size: {list(value.shape)} for a tensor of {list(self.shape)}")
+            if value.dtype is not self.dtype:
+                raise DTypeError(f"assigned grad has data of a different type: {value.dtype} for a tensor of {self.dtype}")
+        if MODES.capture is not None:
+            MODES.capture.grad_set(self)
+        self._grad = value
+
+    def _collect(self, g: Node) -> None:
+        """Adds a gradient to .grad, in place as torch does."""
+        if MODES.capture is not None:
+            MODES.capture.grad_set(self)
+        before = self._grad
+        if before is None:
+            self._grad = wrap(g)
+            return
+        if MODES.capture is not None:
+            MODES.capture.read((before,))
+        total = elementwise.add(before._node if before._simple else before._read(), g)
+        if MODES.grad:
+            self._grad = wrap(total)
+        else:
+            before._write(total)
+
+    def __bool__(self) -> bool:
+        n = self.numel()  # type: ignore[attr-defined]
+        if n != 1:
+            if n == 0:
+                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous. Use .any() or .all()")
+        return bool(self.item())  # type: ignore[attr-defined]
+
+    __hash__ = object.__hash__
+
+
+def wrap(node: Node) -> Tensor:
+    """A new tensor of a node's value."""
+    t = _new(Tensor)
+    t._node = node
+    t._simple = True
+    return t
+
+
+_new = Tensor.__new__
+
+
+def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
+    """A view of `tensor` through further steps."""
+    t = _new(Tensor)
+    t._node = None
+    t._simple = False
+    if tensor._base is None:
+        t._base, t._steps = tensor, steps
+    else:
+        t._base, t._steps = tensor._base, tensor._steps + steps
+    return t
+
+
+def node_of(t: Tensor) -> Node:
+    """The node of a tensor's current value."""
+    return t._node if t._simple else t._read()  # type: ignore[return-value]

@@ -1,0 +1,215 @@
+"""From tensors to nodes and back: the few functions through which everything above the engine records ops."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from monograph.autodiff.vjp import gradients
+from monograph.core import dtype as dtypes
+from monograph.core.attrs import NO_ATTRS
+from monograph.core.dtype import category, float32, of_scalar, promote
+from monograph.core.dtype import dtype as DType
+from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.modes import MODES
+from monograph.engine import evaluator
+from monograph.graph.node import Node, record
+from monograph.graph.op import OpDef
+from monograph.ops import elementwise, source
+from monograph.tensor.core import Tensor, node_of, view_of, wrap
+
+_new = Tensor.__new__
+RELIEVE_AT = 4000
+
+
+def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
+    """Records `op` on tensors; returns a Tensor, or a tuple of them for an op with several outputs.
+
+    Attributes must be canonical already (non-negative dims, tuples). Shape and dtype errors are raised here, at the user's line.
+    """
+    modes = MODES
+    if modes.capture is not None:
+        modes.capture.read(tensors)
+    inputs = []
+    for t in tensors:
+        try:
+            inputs.append(t._node if t._simple else t._read())
+        except AttributeError:
+            raise TypeError(f"{op.name}(): expected Tensors, got {type(t).__name__}") from None
+    node = record(op, tuple(inputs), op.attrs(**attrs) if attrs else NO_ATTRS)  # type: ignore[arg-type]
+    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
+        evaluator.relieve(node)
+    if node.dtype is None:
+        return tuple(wrap(source.project(node, index=i)) for i in range(len(node.shape)))
+    if modes.anomaly or evaluator.IMMEDIATE:
+        evaluator.evaluate_now(node)
+    t = _new(Tensor)
+    t._node = node
+    t._simple = True
+    return t
+
+
+def apply_view(op: OpDef, tensor: Tensor, **attrs: Any) -> Tensor:
+    """A view of `tensor` through one more step of a VIEW op; its shape rule runs now."""
+    if MODES.capture is not None:
+        MODES.capture.read((tensor,))
+    view = view_of(tensor, ((op, op.attrs(**attrs) if attrs else NO_ATTRS),))
+    view._read()
+    return view
+
+
+def read(tensor: Tensor) -> Node:
+    """The node of a tensor, noted by a capture in progress."""
+    if MODES.capture is not None:
+        MODES.capture.read((tensor,))
+    return tensor._node if tensor._simple else tensor._read()  # type: ignore[return-value]
+
+
+SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_)
+
+
+def scalar_node(value: Any, like: DType) -> Node:
+    """A Python number as a 0-d node that joins a tensor of dtype `like`: it raises the dtype only to its own category."""
+    kind = type(value)
+    if kind is float:
+        d = like if like.kind in "fc" else dtypes.defaults.floating
+    elif kind is int:
+        d = like if like.kind != "b" else dtypes.int64
+    else:
+        own = of_scalar(value)
+        d = like if category(own) <= category(like) else (like.to_complex() if own.kind == "c" and like.kind == "f" else own)
+        value = value.item() if isinstance(value, np.generic) else value
+    if kind is int and d.kind in "ui":
+        info = dtypes.Info(d)
+        if not info.min <= value <= info.max:
+            if d.kind == "u" and -info.max - 1 <= value < 0:
+                value &= int(info.max)
+            else:
+                raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {value}")
+    return source.number(value, d)
+
+
+def cast_node(node: Node, to: DType) -> Node:
+    """The node in another dtype."""
+    return node if node.dtype is to else elementwise.cast(node, dtype=to)
+
+
+def common_dtype(a: Node, b: Node) -> DType:
+    """PyTorch's promotion of two tensors: a 0-d one raises the dtype only to its own category."""
+    da, db = a.dtype, b.dtype
+    if da is db:
+        return da
+    if not a.shape and b.shape and category(da) <= category(db):
+        return db
+    if not b.shape and a.shape and category(db) <= category(da):
+        return da
+    return promote(da, db)
+
+
+def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
+    """Two operands, at least one a Tensor, as nodes of one dtype."""
+    if isinstance(a, Tensor):
+        na = read(a)
+        if isinstance(b, Tensor):
+            nb = read(b)
+        elif isinstance(b, SCALAR_TYPES):
+            nb = scalar_node(b, na.dtype)
+        else:
+            nb = _array_like(b, name)
+    elif isinstance(a, SCALAR_TYPES):
+        nb = read(b)
+        na = scalar_node(a, nb.dtype)
+    else:
+        na, nb = _array_like(a, name), read(b)
+    if na.dtype is not nb.dtype:
+        to = common_dtype(na, nb)
+        na, nb = cast_node(na, to), cast_node(nb, to)
+    return na, nb
+
+
+def _array_like(value: Any, name: str) -> Node:
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"{name}(): a NumPy array meets a Tensor; convert it first with from_numpy(array) or tensor(array)")
+    if isinstance(value, numbers.Number):
+        return scalar_node(value, float32)
+    raise TypeError(f"{name}(): expected a Tensor or a number, got {type(value).__name__}")
+
+
+def emit(op: OpDef, *nodes: Node, **attrs: Any) -> Tensor:
+    """Records `op` on nodes and wraps the single output: the tail of every public function that prepared its operands."""
+    node = record(op, nodes, op.attrs(**attrs) if attrs else NO_ATTRS)
+    modes = MODES
+    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
+        evaluator.relieve(node)
+    if modes.anomaly or evaluator.IMMEDIATE:
+        evaluator.evaluate_now(node)
+    t = _new(Tensor)
+    t._node = node
+    t._simple = True
+    return t
+
+
+def assign(tensor: Tensor, new: Tensor) -> Tensor:
+    """Stores a computed result into `tensor`'s storage without copying. Shapes and dtypes must agree. Returns `tensor`."""
+    node = read(new)
+    old = tensor._node if tensor._base is None else tensor._read()
+    if node.shape != old.shape or node.dtype is not old.dtype:  # type: ignore[union-attr]
+        raise ShapeError(f"assign: cannot store {node.dtype}{list(node.shape)} into {old.dtype}{list(old.shape)}")  # type: ignore[union-attr]
+    return tensor._write(node)
+
+
+def store(tensor: Tensor, node: Node, name: str) -> Tensor:
+    """The end of an in-place op: `node`, cast and expanded as torch allows, becomes the tensor's value."""
+    modes = MODES
+    if modes.capture is not None:
+        modes.capture.read((tensor,))
+    tensor._check_writable()
+    base = tensor._base
+    old = tensor._node if base is None else tensor._read()
+    if node.dtype is not old.dtype:  # type: ignore[union-attr]
+        if not dtypes.can_cast(node.dtype, old.dtype):  # type: ignore[union-attr]
+            raise DTypeError(f"result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name} ({name})")  # type: ignore[union-attr]
+        node = cast_node(node, old.dtype)  # type: ignore[union-attr]
+    if node.shape != old.shape:  # type: ignore[union-attr]
+        raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")  # type: ignore[union-attr]
+    tensor._write(node)
+    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
+        evaluator.relieve(node)
+    if modes.anomaly or evaluator.IMMEDIATE:
+        evaluator.evaluate_now(node)
+    return tensor
+
+
+def live(provider: Callable[[], Any], dtype: DType = float32) -> Tensor:
+    """A 0-d run-time scalar: its value now, asked of `provider` again whenever a captured program replays."""
+    if MODES.capture is not None:
+        return wrap(MODES.capture.live(provider, dtype))
+    return wrap(source.number(provider(), dtype))
+
+
+def evaluate(tensors: Iterable[Tensor]) -> None:
+    """Computes the pending values of tensors now. Inside a capture nothing needs computing: the program does it."""
+    if MODES.capture is not None:
+        return
+    evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors])  # type: ignore[misc]
+
+
+def backward(outputs: list[Tensor], seeds: list[Node], retain_graph: bool, create_graph: bool, inputs: list[Tensor] | None = None) -> None:
+    """Collects gradients into the .grad of the leaves that `outputs` depend on (or only of `inputs`)."""
+    only = None if inputs is None else {id(t) for t in inputs}
+
+    def collect(leaf: Node, g: Node) -> None:
+        tensor = leaf.owner()
+        if tensor is not None and (only is None or id(tensor) in only):
+            tensor._collect(g)
+
+    before = MODES.grad
+    roots = [read(t) for t in outputs]
+    MODES.grad = create_graph
+    try:
+        gradients(roots, [], seeds, frozen=not retain_graph, on_leaf=collect)
+    finally:
+        MODES.grad = before

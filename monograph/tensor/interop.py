@@ -1,0 +1,280 @@
+"""To and from NumPy, Python numbers, DLPack, pickle; `.to()` and its relatives."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from monograph.core import dtype as dtypes
+from monograph.core.dtype import dtype as DType
+from monograph.core.modes import MODES
+from monograph.engine import evaluator
+from monograph.graph.node import Node
+from monograph.ops import movement, source
+from monograph.runtime.buffers import Buffer
+from monograph.tensor.core import CPU, Device, Tensor, node_of, wrap
+from monograph.tensor.pointwise import FUNCTIONS, METHODS, to_dtype
+
+
+def host_array(t: Tensor) -> np.ndarray:
+    """The values as a NumPy array that must not be written to; evaluates what is pending. A capture in progress splits here."""
+    if MODES.capture is not None:
+        return MODES.capture.observe(t)
+    return _materialised(t)
+
+
+def _materialised(t: Tensor) -> np.ndarray:
+    node = node_of(t)
+    if node.value is None:
+        evaluator.evaluate([node])
+    return node.value.array(node.shape, node.dtype.np)
+
+
+class Shared:
+    """Memory that a tensor and NumPy both see. What is written on either side is seen on the other."""
+
+    def __init__(self, buffer: Buffer, holder: Any = None) -> None:
+        self.buffer = buffer
+        self._holder = holder  # a weak reference to the array handed out; None: the array came from outside and may be written any time
+
+    def alive(self) -> bool:
+        """Whether anyone outside can still see the memory."""
+        return self._holder is None or self._holder() is not None
+
+    def snapshot(self, node: Node, steps: Any) -> Node:
+        """The current value of (a view of) the memory as a node of its own."""
+        array = self.buffer.array(node.shape, node.dtype.np)
+        viewed = array
+        for op, attrs in steps:
+            viewed = op.reference(attrs, viewed)
+        copy = Buffer(viewed.nbytes)
+        copy.array(viewed.shape, viewed.dtype)[...] = viewed
+        return source.from_value(copy, tuple(int(n) for n in viewed.shape), node.dtype)
+
+    def written(self, t: Tensor) -> None:
+        """The tensor has a new value: it goes into the shared memory now."""
+        if not self.alive():
+            t._shared = None
+            return
+        new = t._node
+        evaluator.evaluate([new])  # type: ignore[list-item]
+        if new.value.ptr != self.buffer.ptr:  # type: ignore[union-attr]
+            self.buffer.array(new.shape, new.dtype.np)[...] = new.value.array(new.shape, new.dtype.np)  # type: ignore[union-attr]
+        t._node = source.from_value(self.buffer, new.shape, new.dtype)  # type: ignore[union-attr]
+
+
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
+    """The values as a NumPy array that shares memory with the tensor (bfloat16 as ml_dtypes' type).
+
+    Raises RuntimeError for a tensor that requires grad (use .detach().numpy(), or force=True for a copy).
+    """
+    if force:
+        return host_array(self.detach()).copy()
+    if self.requires_grad:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if MODES.capture is not None:
+        return host_array(self).copy()
+    base = self._base or self
+    if base._device is not CPU:
+        raise TypeError(f"can't convert {base._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+    if base._shared is None or not base._shared.alive():
+        node = base._node
+        evaluator.evaluate([node])  # type: ignore[list-item]
+        array = node.value.array(node.shape, node.dtype.np)  # type: ignore[union-attr]
+        root = array
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        shared = Shared(node.value, weakref.ref(root))  # type: ignore[union-attr]
+        for reference in base._twins or [weakref.ref(base)]:
+            twin = reference()
+            if twin is not None and twin._node is not None:
+                twin._shared, twin._simple = shared, False
+    else:
+        array = base._shared.buffer.array(base._node.shape, base._node.dtype.np)  # type: ignore[union-attr]
+    for op, attrs in self._steps:
+        array = op.reference(attrs, array)
+    return array
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares memory with a NumPy array: writes on either side are seen on the other. Copies if the array is not row-major."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    if any(s < 0 for s in array.strides):
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. Use array.copy().")
+    d = dtypes.from_numpy(array.dtype)
+    if not array.dtype.isnative or not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array, dtype=d.np).reshape(array.shape)
+    buffer = Buffer.from_array(array)
+    t = wrap(source.from_value(buffer, tuple(array.shape), d))
+    t._shared, t._simple = Shared(buffer), False
+    return t
+
+
+def item(self: Tensor) -> Any:
+    """The value of a one-element tensor as a Python number."""
+    node = self._node if self._simple else self._read()
+    if node.numel != 1:  # type: ignore[union-attr]
+        raise RuntimeError(f"a Tensor with {node.numel} elements cannot be converted to Scalar")  # type: ignore[union-attr]
+    value = host_array(self).reshape(())[()]
+    return float(value) if node.dtype is dtypes.bfloat16 else value.item()  # type: ignore[union-attr]
+
+
+def tolist(self: Tensor) -> Any:
+    """The values as nested Python lists."""
+    array = host_array(self)
+    return (array.astype(np.float32) if self.dtype is dtypes.bfloat16 else array).tolist()
+
+
+def _array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    array = numpy(self.detach() if self.requires_grad and not MODES.grad else self)
+    if dtype is not None and array.dtype != dtype:
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def to(self: Tensor, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor in another dtype or on another device: to(dtype), to(device), to(device, dtype), to(other)."""
+    for a in args:
+        if isinstance(a, DType):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str | Device | int) and not isinstance(a, bool):
+            device = a
+    if device is not None:
+        d = FUNCTIONS["_check_device"](device)
+        if d.type == "meta" and self.device.type != "meta":
+            return FUNCTIONS["empty"](self.shape, dtype=dtype or self.dtype, device="meta")
+        if d.type == "cpu" and self.device.type == "meta":
+            raise NotImplementedError("Cannot copy out of meta tensor; no data! Use Module.to_empty() to allocate it instead.")
+    result = self if dtype is None else to_dtype(self, dtype)
+    return METHODS["clone"](self) if copy and result is self else result
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The type's name ("torch.FloatTensor"), or the tensor converted to `dtype`."""
+    if dtype is None:
+        names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+        return f"torch.{names.get(self.dtype.name, self.dtype.name)}Tensor"
+    if isinstance(dtype, str):
+        short = dtype.rpartition(".")[2].removesuffix("Tensor").lower()
+        dtype = dtypes.by_name({"long": "int64", "float": "float32", "double": "float64", "half": "float16", "int": "int32", "short": "int16", "char": "int8", "byte": "uint8", "bool": "bool"}.get(short, short))
+    return to_dtype(self, dtype)
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Writes the (cast and broadcast) values of `src` into this tensor. Returns it."""
+    from_node = node_of(src) if isinstance(src, Tensor) else node_of(FUNCTIONS["tensor"](src))
+    if MODES.capture is not None:
+        MODES.capture.read((self, src) if isinstance(src, Tensor) else (self,))
+        from_node = node_of(src) if isinstance(src, Tensor) else from_node
+    self._check_writable()
+    node = node_of(self)
+    if from_node.dtype is not node.dtype:
+        from_node = FUNCTIONS["_cast_node"](from_node, node.dtype)
+    if from_node.shape != node.shape:
+        if len(from_node.shape) > len(node.shape):
+            raise RuntimeError(f"The expanded size of the tensor must match the existing size: cannot copy {list(from_node.shape)} into {list(node.shape)}")
+        from_node = movement.expand(from_node, shape=node.shape)
+    elif not from_node.requires_grad or MODES.grad:
+        from_node = source.clone(from_node)
+    return self._write(from_node)
+
+
+def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A leaf with its own memory, as copy.deepcopy gives it."""
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment")
+    node = self._node if self._base is None and self._shared is None else node_of(self.detach())
+    made = wrap(source.clone(node))  # type: ignore[arg-type]
+    made.__class__ = self.__class__
+    memo[id(self)] = made
+    if self._leaf_flag:
+        made.requires_grad_()
+    if self._grad is not None:
+        made._grad = deepcopy(self._grad, memo)
+    return made
+
+
+def _rebuild(array: np.ndarray, name: str, requires_grad: bool, kind: type) -> Tensor:
+    t = FUNCTIONS["_from_host"](array, dtypes.by_name(name))
+    t.__class__ = kind
+    return t.requires_grad_() if requires_grad else t
+
+
+def reduce_ex(self: Tensor, protocol: int) -> Any:
+    """Pickling, for multiprocessing only: our files never hold pickles."""
+    return _rebuild, (np.array(host_array(self.detach())), self.dtype.name, self._leaf_flag, type(self))
+
+
+def dlpack(self: Tensor, **kwargs: Any) -> Any:
+    """A DLPack capsule of the memory, shared."""
+    return numpy(self.detach()).__dlpack__(**{k: v for k, v in kwargs.items() if v is not None})
+
+
+def from_dlpack(other: Any) -> Tensor:
+    """A tensor that shares memory with any object that speaks DLPack."""
+    return from_numpy(np.from_dlpack(other))
+
+
+def data_ptr(self: Tensor) -> int:
+    """The address of the first element (evaluates what is pending)."""
+    base = self._base or self
+    host_array(base)
+    node = base._node if base._shared is None else base._shared
+    return node.value.ptr if isinstance(node, Node) else node.buffer.ptr
+
+
+def _number(kind: Any) -> Any:
+    def method(self: Tensor) -> Any:
+        return kind(item(self))
+
+    return method
+
+
+def _index(self: Tensor) -> int:
+    value = item(self)
+    if isinstance(value, float):
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(value)
+
+
+def _length(self: Tensor) -> int:
+    shape = node_of(self).shape
+    if not shape:
+        raise TypeError("len() of a 0-d tensor")
+    return shape[0]
+
+
+METHODS.update(
+    numpy=numpy, item=item, tolist=tolist, to=to, type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
+    __dlpack__=dlpack, __dlpack_device__=lambda self: (1, 0), data_ptr=data_ptr, __float__=_number(float), __int__=_number(int), __complex__=_number(complex),
+    __index__=_index, __len__=_length, cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
+    is_pinned=lambda self, *a: False, share_memory_=lambda self: self, type_as=lambda self, other: to_dtype(self, other.dtype),
+    size=lambda self, dim=None: self.shape if dim is None else self.shape[dim], dim=lambda self: self.ndim, ndimension=lambda self: self.ndim,
+    numel=lambda self: node_of(self).numel, nelement=lambda self: node_of(self).numel, element_size=lambda self: self.dtype.itemsize,
+    is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex, get_device=lambda self: -1,
+    set_=lambda self, other: setattr(self, "data", other) or self,
+)  # fmt: skip
+for _name, _dtype in {
+    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64, "int": dtypes.int32,
+    "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
+}.items():  # fmt: skip
+    METHODS[_name] = lambda self, memory_format=None, _d=_dtype: to_dtype(self, _d)
+FUNCTIONS.update(
+    from_numpy=from_numpy, from_dlpack=from_dlpack, numel=lambda input: node_of(input).numel, is_tensor=lambda obj: isinstance(obj, Tensor),
+    is_floating_point=lambda input: input.dtype.is_floating_point, is_complex=lambda input: input.dtype.is_complex,
+)  # fmt: skip
+_PROPERTIES = {
+    "T": lambda self: METHODS["permute"](self, tuple(reversed(range(self.ndim)))), "mT": lambda self: METHODS["transpose"](self, -2, -1),
+    "H": lambda self: METHODS["transpose"](self, 0, 1), "is_cuda": lambda self: False, "is_sparse": lambda self: False, "is_quantized": lambda self: False,
+    "is_mps": lambda self: False, "is_meta": lambda self: self.device.type == "meta", "itemsize": lambda self: self.dtype.itemsize,
+    "nbytes": lambda self: self.numel() * self.dtype.itemsize, "real": lambda self: self, "is_nested": lambda self: False,
+}  # fmt: skip
+for _name, _function in _PROPERTIES.items():
+    METHODS[_name] = property(_function)  # type: ignore[assignment]

@@ -1,0 +1,431 @@
+"""Elementwise functions and methods, with PyTorch's promotion, `out=` and in-place forms. One line a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from monograph.core import dtype as dtypes
+from monograph.core.shape import broadcast
+from monograph.graph.node import Node
+from monograph.graph.op import OpDef
+from monograph.ops import activation, compare, elementwise, source
+from monograph.tensor.core import Tensor
+from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, operands, read, scalar_node, store
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # public functions of this file
+METHODS: dict[str, Callable[..., Any]] = {}  # the same, and in-place forms, as Tensor methods
+
+
+def deliver(result: Any, out: Tensor | None) -> Any:
+    """The end of a function with `out=`: writes the result there (resizing as torch does), else returns it."""
+    if out is None:
+        return result
+    node = read(result)
+    if tuple(out.shape) != tuple(node.shape) and out._base is None:
+        if not dtypes.can_cast(node.dtype, out.dtype):
+            raise RuntimeError(f"result type {node.dtype.name} can't be cast to the desired output type {out.dtype.name}")
+        out._write(cast_node(node, out.dtype))
+        return out
+    store(out, node, "out=")
+    return out
+
+
+def publish(name: str, function: Callable[..., Any], method: bool = True, in_place: bool = False) -> Callable[..., Any]:
+    """Makes `function` public as monograph.<name>, Tensor.<name> and, if wanted, Tensor.<name>_."""
+    function.__name__ = function.__qualname__ = name
+    FUNCTIONS[name] = function
+    if method:
+        METHODS[name] = function
+    if in_place:
+
+        def in_place_form(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            return store(self, read(function(self, *args, **kwargs)), name + "_")
+
+        in_place_form.__name__ = in_place_form.__qualname__ = name + "_"
+        in_place_form.__doc__ = f"In-place version of `{name}`: writes the result into this tensor and returns it."
+        METHODS[name + "_"] = in_place_form
+    return function
+
+
+def _must_be_tensor(x: Any, name: str) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
+
+
+def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "") -> Callable[..., Tensor]:
+    """A function of one tensor; `floating`: integers and bools are taken as the default floating dtype."""
+
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        _must_be_tensor(input, name)
+        x = read(input)
+        kind = x.dtype.kind
+        if kind in refuse:
+            raise RuntimeError(f"{name}: not defined for dtype {x.dtype.name}" + ("; use logical_not (~) for bool tensors" if kind == "b" else ""))
+        if floating and kind not in "fc":
+            x = cast_node(x, dtypes.defaults.floating)
+        return deliver(emit(op, x), out)
+
+    function.__doc__ = doc or f"{name}(input) of every element."
+    return publish(name, function, in_place=True)
+
+
+for _name in (
+    "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv sigmoid".split()
+):
+    unary(_name, getattr(elementwise, _name), True)
+for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "square": "", "relu": "b"}.items():
+    unary(_name, getattr(elementwise, _name), False, _refuse)
+for _alias, _of in {
+    "negative": "neg", "absolute": "abs", "fix": "trunc", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
+    "arccosh": "acosh", "arctanh": "atanh",
+}.items():  # fmt: skip
+    FUNCTIONS[_alias] = METHODS[_alias] = FUNCTIONS[_of]
+    METHODS[_alias + "_"] = METHODS[_of + "_"]
+for _name in ("isnan", "isinf", "isfinite", "logical_not", "signbit"):
+    unary(_name, getattr(compare, _name), False)
+
+
+def _round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """Rounds half to even, at `decimals` digits."""
+    x = read(input)
+    if x.dtype.kind != "f":
+        return deliver(emit(source.clone, x), out)
+    if decimals == 0:
+        return deliver(emit(elementwise.round, x), out)
+    scale = scalar_node(10.0 ** abs(decimals), x.dtype)
+    y = elementwise.round(x * scale if decimals > 0 else x / scale)
+    return deliver(emit(elementwise.div if decimals > 0 else elementwise.mul, y, scale), out)
+
+
+publish("round", _round, in_place=True)
+
+
+def _bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """~input: flips every bit; logical not for bool."""
+    x = read(input)
+    if x.dtype.kind == "f":
+        raise RuntimeError(f"bitwise_not: not defined for dtype {x.dtype.name}")
+    return deliver(emit(compare.logical_not if x.dtype.kind == "b" else compare.bitwise_not, x), out)
+
+
+publish("bitwise_not", _bitwise_not, in_place=True)
+
+
+def binary(name: str, op: OpDef, floating: bool = False, refuse: str = "", doc: str = "") -> Callable[..., Tensor]:
+    """A function of two tensors, or of a tensor and a number."""
+
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        a, b = operands(input, other, name)
+        kind = a.dtype.kind
+        if kind in refuse:
+            raise RuntimeError(f"{name}: not defined for dtype {a.dtype.name}")
+        if floating and kind not in "fc":
+            a, b = cast_node(a, dtypes.defaults.floating), cast_node(b, dtypes.defaults.floating)
+        result = emit(op, a, b)
+        return result if out is None else deliver(result, out)
+
+    function.__doc__ = doc or f"{name}(input, other), element by element, with broadcasting and type promotion."
+    return publish(name, function, in_place=True)
+
+
+mul = binary("mul", elementwise.mul)
+for _name in ("maximum", "minimum", "fmax", "fmin", "remainder", "fmod"):
+    binary(_name, getattr(elementwise, _name))
+for _name in ("atan2", "copysign", "hypot"):
+    binary(_name, getattr(elementwise, _name), floating=True)
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    binary(_name, getattr(compare, _name))
+for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+    binary(_name, getattr(compare, _name), refuse="fc")
+for _name in ("left_shift", "right_shift"):
+    binary("bitwise_" + _name, getattr(compare, _name), refuse="fcb")
+for _alias, _of in {
+    "multiply": "mul", "arctan2": "atan2", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
+}.items():  # fmt: skip
+    FUNCTIONS[_alias] = METHODS[_alias] = FUNCTIONS[_of]
+    METHODS[_alias + "_"] = METHODS[_of + "_"]
+
+
+def _logical(name: str, op: OpDef) -> None:
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        a, b = read(input), read(other)
+        result = emit(op, cast_node(a, dtypes.bool_), cast_node(b, dtypes.bool_))
+        return deliver(result, out)
+
+    function.__doc__ = f"{name} of the truth of every element."
+    publish(name, function, in_place=True)
+
+
+for _name in ("logical_and", "logical_or", "logical_xor"):
+    _logical(_name, getattr(compare, _name))
+
+
+def _scaled(x: Node, alpha: Any) -> Node:
+    return x if alpha == 1 else elementwise.mul(x, scalar_node(alpha, x.dtype))
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """input + alpha * other, with broadcasting and type promotion.
+
+    >>> import monograph as mg
+    >>> mg.add(mg.tensor([1, 2]), 0.5).tolist()
+    [1.5, 2.5]
+    """
+    a, b = operands(input, other, "add")
+    if alpha != 1:
+        b = _scaled(b, alpha)
+    result = emit(elementwise.add if a.dtype.kind != "b" else compare.logical_or, a, b)
+    return result if out is None else deliver(result, out)
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """input - alpha * other."""
+    a, b = operands(input, other, "sub")
+    if a.dtype.kind == "b":
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use `^` or logical_xor() instead.")
+    if alpha != 1:
+        b = _scaled(b, alpha)
+    result = emit(elementwise.sub, a, b)
+    return result if out is None else deliver(result, out)
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:  # noqa: A002
+    """other - alpha * input."""
+    return sub(other, input, alpha=alpha)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """input / other; rounding_mode None (true division), "trunc" or "floor"."""
+    if rounding_mode == "floor":
+        return floor_divide(input, other, out=out)
+    a, b = operands(input, other, "div")
+    if rounding_mode == "trunc":
+        if a.dtype.kind in "fc":
+            return deliver(emit(elementwise.trunc, elementwise.div(a, b)), out)
+        r = elementwise.fmod(a, b)
+        return deliver(emit(elementwise.floor_divide, elementwise.sub(a, r), b), out)
+    if rounding_mode is not None:
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    if a.dtype.kind not in "fc":
+        a, b = cast_node(a, dtypes.defaults.floating), cast_node(b, dtypes.defaults.floating)
+    result = emit(elementwise.div, a, b)
+    return result if out is None else deliver(result, out)
+
+
+def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """floor(input / other); an integer divided by the number 0 raises."""
+    a, b = operands(input, other, "floor_divide")
+    if a.dtype.kind not in "fc" and not isinstance(other, Tensor) and other == 0:
+        raise RuntimeError("ZeroDivisionError")
+    return deliver(emit(elementwise.floor_divide, a, b), out)
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A001, A002
+    """input ** exponent; small whole exponents become multiplications."""
+    if isinstance(exponent, int | float) and not isinstance(exponent, bool) and isinstance(input, Tensor):
+        x = read(input)
+        if x.dtype.kind == "f" or (x.dtype.kind in "iu" and isinstance(exponent, int)):
+            special = _power(x, exponent)
+            if special is not None:
+                return deliver(special, out)
+            if x.dtype.kind != "f" and exponent < 0:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+    a, b = operands(input, exponent, "pow")
+    return deliver(emit(elementwise.pow, a, b), out)
+
+
+def _power(x: Node, n: float) -> Tensor | None:
+    floating = x.dtype.kind == "f"
+    if n == 2:
+        return emit(elementwise.square, x)
+    if n == 1:
+        return emit(source.clone, x)
+    if n == 3:
+        return emit(elementwise.mul, elementwise.square(x), x)
+    if floating and n == 0.5:
+        return emit(elementwise.sqrt, x)
+    if floating and n == -0.5:
+        return emit(elementwise.rsqrt, x)
+    if floating and n == -1:
+        return emit(elementwise.reciprocal, x)
+    return None
+
+
+for _name, _f in {"add": add, "sub": sub, "div": div, "floor_divide": floor_divide, "pow": pow}.items():
+    publish(_name, _f, in_place=True)
+publish("rsub", rsub)
+for _alias, _of in {"subtract": "sub", "divide": "div", "true_divide": "div"}.items():
+    FUNCTIONS[_alias] = METHODS[_alias] = FUNCTIONS[_of]
+    METHODS[_alias + "_"] = METHODS[_of + "_"]
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:  # noqa: A002
+    """input where the condition holds, other elsewhere, broadcast; with the condition alone: `nonzero(as_tuple=True)`."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+    c = read(condition)
+    if c.dtype is not dtypes.bool_:
+        if c.dtype is not dtypes.uint8:
+            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {c.dtype.name}")
+        c = cast_node(c, dtypes.bool_)
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        a = scalar_node(input, dtypes.of_scalar(input))
+        b = scalar_node(other, dtypes.of_scalar(other))
+        to = dtypes.promote(a.dtype, b.dtype)
+        a, b = cast_node(a, to), cast_node(b, to)
+    else:
+        a, b = operands(input, other, "where")
+    return deliver(emit(elementwise.where, c, a, b), out)
+
+
+FUNCTIONS["where"] = where
+METHODS["where"] = lambda self, condition, other: where(condition, self, other)
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """`value` where the mask holds, input elsewhere."""
+    x, m = read(input), read(mask)
+    if m.dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {m.dtype.name}")
+    if isinstance(value, Tensor):
+        v = read(value)
+        if v.shape:
+            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {len(v.shape)} dimension(s)")
+        v = cast_node(v, x.dtype)
+    else:
+        v = cast_node(scalar_node(value, x.dtype), x.dtype)
+    return emit(elementwise.where, m, v, x)
+
+
+publish("masked_fill", masked_fill, in_place=True)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """Limits every element to [min, max]; NaN stays NaN. Bounds are numbers or tensors, at least one given."""
+    if min is None and max is None:
+        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
+    x = read(input)
+    numbers = all(b is None or isinstance(b, int | float) for b in (min, max))
+    if numbers and x.dtype.kind != "b" and (x.dtype.kind == "f" or all(b is None or isinstance(b, int) for b in (min, max))):
+        return deliver(apply(activation.clamp, input, min=min, max=max), out)
+    result: Any = input
+    for bound, op in ((min, elementwise.maximum), (max, elementwise.minimum)):
+        if bound is not None:
+            result = emit(op, *operands(result, bound, "clamp"))
+    return deliver(result, out)
+
+
+publish("clamp", clamp, in_place=True)
+FUNCTIONS["clip"] = METHODS["clip"] = clamp
+METHODS["clip_"] = METHODS["clamp_"]
+publish("clamp_min", lambda input, min: clamp(input, min=min), in_place=True)
+publish("clamp_max", lambda input, max: clamp(input, max=max), in_place=True)
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
+    """input + weight * (end - input)."""
+    a, b = operands(input, end, "lerp")
+    w = scalar_node(weight, a.dtype) if isinstance(weight, SCALAR_TYPES) else cast_node(read(weight), a.dtype)
+    return emit(activation.lerp, a, b, w)
+
+
+publish("lerp", lerp, in_place=True)
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """input + value * tensor1 * tensor2."""
+    return deliver(add(input, FUNCTIONS["mul"](_times(tensor1, value), tensor2)), out)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """input + value * tensor1 / tensor2."""
+    return deliver(add(input, div(_times(tensor1, value), tensor2)), out)
+
+
+def _times(x: Tensor, value: Any) -> Tensor:
+    return x if value == 1 else FUNCTIONS["mul"](x, value)
+
+
+publish("addcmul", addcmul, in_place=True)
+publish("addcdiv", addcdiv, in_place=True)
+
+
+def to_dtype(input: Tensor, dtype: dtypes.dtype) -> Tensor:  # noqa: A002
+    """The tensor in another dtype (itself if it has it already)."""
+    node = read(input)
+    return input if node.dtype is dtype else emit(elementwise.cast, node, dtype=dtype)
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:  # noqa: A002
+    """|input - other| <= atol + rtol * |other|, element by element."""
+    a, b = read(input), read(other)
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"{a.dtype.name} did not match {b.dtype.name}")
+    to = a.dtype if a.dtype.kind == "f" else dtypes.float64
+    x, y = cast_node(a, to), cast_node(b, to)
+    bound = elementwise.abs(y) * rtol + atol
+    near = compare.le(elementwise.abs(elementwise.sub(x, y)), bound)
+    finite = compare.logical_and(compare.isfinite(x), compare.isfinite(y))
+    result = compare.logical_or(compare.eq(x, y), compare.logical_and(near, finite))
+    if equal_nan:
+        result = compare.logical_or(result, compare.logical_and(compare.isnan(x), compare.isnan(y)))
+    return emit(source.clone, result)
+
+
+publish("isclose", isclose)
+
+
+def same_shape(a: Tensor, b: Tensor) -> tuple[Any, ...]:
+    """The broadcast shape of two tensors."""
+    return broadcast(read(a).shape, read(b).shape)
+
+
+def result_type(tensor: Any, other: Any) -> dtypes.dtype:
+    """The dtype that an op on the two would have."""
+    a = read(tensor) if isinstance(tensor, Tensor) else None
+    b = read(other) if isinstance(other, Tensor) else None
+    if a is None and b is None:
+        return dtypes.promote(dtypes.of_scalar(tensor), dtypes.of_scalar(other))
+    a = a if a is not None else scalar_node(tensor, b.dtype)  # type: ignore[union-attr]
+    b = b if b is not None else scalar_node(other, a.dtype)
+    return common_dtype(a, b)
+
+
+FUNCTIONS["result_type"] = result_type
+
+
+def _python_operators() -> None:
+    """+ - * / and friends; an operand that is neither tensor nor number gives NotImplemented, so that its own class may answer."""
+
+    def operator(function: Callable[..., Tensor], swap: bool = False) -> Callable[..., Any]:
+        def method(self: Tensor, other: Any) -> Any:
+            if not isinstance(other, (Tensor, *SCALAR_TYPES)):
+                return NotImplemented
+            return function(other, self) if swap else function(self, other)
+
+        return method
+
+    pairs = {
+        "add": add, "sub": sub, "mul": FUNCTIONS["mul"], "truediv": div, "floordiv": floor_divide, "mod": FUNCTIONS["remainder"], "pow": pow,
+        "and": FUNCTIONS["bitwise_and"], "or": FUNCTIONS["bitwise_or"], "xor": FUNCTIONS["bitwise_xor"],
+        "lshift": FUNCTIONS["bitwise_left_shift"], "rshift": FUNCTIONS["bitwise_right_shift"],
+    }  # fmt: skip
+    for name, function in pairs.items():
+        METHODS[f"__{name}__"] = operator(function)
+        METHODS[f"__r{name}__"] = operator(function, swap=True)
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        METHODS[f"__{name}__"] = operator(FUNCTIONS[name])
+    METHODS["__neg__"] = FUNCTIONS["neg"]
+    METHODS["__pos__"] = lambda self: self
+    METHODS["__abs__"] = FUNCTIONS["abs"]
+    METHODS["__invert__"] = FUNCTIONS["bitwise_not"]
+    in_place = {
+        "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_", "imod": "remainder_", "ipow": "pow_",
+        "iand": "bitwise_and_", "ior": "bitwise_or_", "ixor": "bitwise_xor_",
+    }  # fmt: skip
+    for name, method in in_place.items():
+        METHODS[f"__{name}__"] = METHODS[method]
+
+
+_python_operators()

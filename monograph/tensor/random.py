@@ -1,0 +1,207 @@
+"""Random tensors: counter-based (Philox), seeded, the same under any number of threads, compiled or not."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from monograph.core import dtype as dtypes
+from monograph.core.dtype import dtype as DType
+from monograph.core.dtype import int64
+from monograph.core.modes import MODES
+from monograph.core.shape import numel
+from monograph.ops import source
+from monograph.ops import random as random_ops
+from monograph.tensor.core import Tensor, wrap
+from monograph.tensor.creation import from_host, place
+from monograph.tensor.dispatch import apply, emit, read
+from monograph.tensor.interop import host_array
+from monograph.tensor.movement import sizes
+from monograph.tensor.pointwise import FUNCTIONS, METHODS
+
+
+class Generator:
+    """A seeded stream of random numbers: a key and a counter that moves on with every draw."""
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = device
+        self._seed, self._offset = 67280421310721, 0
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream of `seed` from its beginning. Returns itself."""
+        self._seed, self._offset = int(seed) & 0x7FFFFFFFFFFFFFFF, 0
+        return self
+
+    def seed(self) -> int:
+        """Starts a stream that nobody has chosen; returns its seed."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed of this stream."""
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """The state as a tensor of bytes."""
+        return from_host(np.frombuffer(np.array([self._seed, self._offset], np.int64).tobytes(), np.uint8))
+
+    def set_state(self, state: Tensor) -> None:
+        """Goes back to a state from `get_state`."""
+        raw = np.asarray(host_array(state), np.uint8).tobytes()
+        if len(raw) != 16:
+            raise RuntimeError(f"a generator state has 16 bytes, got {len(raw)}")
+        self._seed, self._offset = (int(v) for v in np.frombuffer(raw, np.int64))
+
+    def take(self, count: int) -> int:
+        """Reserves `count` numbers; returns where they start (in blocks of four)."""
+        at = self._offset
+        self._offset += -(-int(count) // 4) + 1
+        return at
+
+
+default_generator = Generator()
+
+
+def take_key(n: Any, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+    """(key, offset) as 0-d int64 tensors for a random op that draws n numbers. A captured program takes fresh ones at each replay."""
+    g = generator or default_generator
+    capture = MODES.capture
+    if capture is not None:
+        key = capture.live(lambda: g._seed, int64)
+        return wrap(key), wrap(capture.live(lambda: g.take(n), int64))
+    return wrap(source.number(g._seed, int64)), wrap(source.number(g.take(n), int64))
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds the default generator. Returns it."""
+    return default_generator.manual_seed(seed)
+
+
+def _drawn(op: Any, shape: tuple[Any, ...], dtype: DType, generator: Generator | None, **attrs: Any) -> Tensor:
+    if any(isinstance(n, int) and n < 0 for n in shape):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    key, offset = take_key(numel(shape), generator)
+    return apply(op, key, offset, shape=shape, dtype=dtype, **attrs)
+
+
+def _floating(op: Any, name: str) -> Any:
+    def function(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        d = dtype or dtypes.defaults.floating
+        if d.kind != "f":
+            raise RuntimeError(f"{name}: not implemented for dtype {d.name}")
+        return place(_drawn(op, sizes(size), d, generator), device, requires_grad)
+
+    function.__name__ = name
+    return function
+
+
+rand = _floating(random_ops.random_uniform, "rand")
+rand.__doc__ = "Uniform numbers in [0, 1)."
+randn = _floating(random_ops.random_normal, "randn")
+randn.__doc__ = "Normal numbers of mean 0 and variance 1."
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None) -> Tensor:
+    """Integers in [low, high): randint(high, size) or randint(low, high, size)."""
+    if size is None:
+        low, high, size = 0, low, high
+    if high is None or low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    made = _drawn(random_ops.random_int, sizes((size,)), int64, generator, low=int(low), high=int(high))
+    return place(made if dtype in (None, int64) else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None, layout: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """The numbers 0 ... n-1 in random order."""
+    key, offset = take_key(n, generator)
+    made = apply(random_ops.random_permutation, key, offset, n=int(n))
+    return place(made if dtype in (None, int64) else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
+
+
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:  # noqa: A002
+    """1 with probability input (or p), else 0."""
+    prob = read(input) if p is None else read(FUNCTIONS["full_like"](input, float(p)))
+    key, offset = take_key(prob.numel, generator)
+    return emit(random_ops.bernoulli, prob, read(key), read(offset))
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+    """Normal numbers of the given means and standard deviations."""
+    if size is None:
+        like = mean if isinstance(mean, Tensor) else std
+        size = like.shape
+    return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+
+
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None) -> Tensor:  # noqa: A002
+    """Indices drawn in proportion to non-negative weights (rows of a matrix, or a vector)."""
+    shape = tuple(input.shape)
+    if len(shape) not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not replacement and num_samples > shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if replacement:
+        cumulative = METHODS["cumsum"](input, -1)
+        total = cumulative[..., -1:]
+        u = rand((*shape[:-1], num_samples), generator=generator, dtype=input.dtype) * total
+        hits = METHODS["unsqueeze"](u, -1) >= METHODS["unsqueeze"](cumulative, -2)
+        return METHODS["clamp"](hits.sum(-1), max=shape[-1] - 1)
+    # Exponential race (Efraimidis and Spirakis 2006): the k smallest E/w are a draw without replacement.
+    race = -METHODS["log"](1.0 - rand(shape, generator=generator, dtype=input.dtype)) / input
+    return METHODS["topk"](race, num_samples, -1, False).indices
+
+
+def _filling(draw: Any, name: str) -> Any:
+    def method(self: Tensor, *args: Any, generator: Generator | None = None, **kwargs: Any) -> Tensor:
+        made = draw(self, generator, *args, **kwargs)
+        return METHODS["copy_"](self, made)
+
+    method.__name__ = name
+    return method
+
+
+def _f(self: Tensor) -> DType:
+    return self.dtype if self.dtype.kind == "f" else dtypes.defaults.floating
+
+
+def _uniform(self: Tensor, g: Any, low: float = 0.0, high: float = 1.0, **k: Any) -> Tensor:
+    low, high = k.get("from", low), k.get("to", high)
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    return rand(self.shape, generator=g, dtype=_f(self)) * (high - low) + low
+
+
+def _random(self: Tensor, g: Any, low: int = 0, high: int | None = None) -> Tensor:
+    if high is None:
+        low, high = 0, low or (1 << 24 if self.dtype.kind == "f" else int(dtypes.Info(self.dtype).max) if self.dtype.kind != "b" else 2)
+    return randint(low, high, tuple(self.shape), generator=g)
+
+
+METHODS.update(
+    uniform_=_filling(_uniform, "uniform_"),
+    normal_=_filling(lambda self, g, mean=0.0, std=1.0: randn(self.shape, generator=g, dtype=_f(self)) * std + mean, "normal_"),
+    bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p if isinstance(p, Tensor) else FUNCTIONS["full"](self.shape, float(p)), generator=g), "bernoulli_"),
+    random_=_filling(_random, "random_"),
+    exponential_=_filling(lambda self, g, lambd=1.0: -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd, "exponential_"),
+    bernoulli=bernoulli, multinomial=multinomial,
+    log_normal_=_filling(lambda self, g, mean=1.0, std=2.0: METHODS["exp"](randn(self.shape, generator=g, dtype=_f(self)) * std + mean), "log_normal_"),
+    cauchy_=_filling(lambda self, g, median=0.0, sigma=1.0: METHODS["tan"]((rand(self.shape, generator=g, dtype=_f(self)) - 0.5) * math.pi) * sigma + median, "cauchy_"),
+)  # fmt: skip
+
+
+def _like(function: Any) -> Any:
+    def like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None, layout: Any = None, generator: Generator | None = None) -> Tensor:  # noqa: A002
+        return function(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad, generator=generator)
+
+    return like
+
+
+FUNCTIONS.update(
+    rand=rand, randn=randn, randint=randint, randperm=randperm, bernoulli=bernoulli, normal=normal, multinomial=multinomial, manual_seed=manual_seed,
+    rand_like=_like(rand), randn_like=_like(randn), Generator=Generator, default_generator=default_generator, initial_seed=default_generator.initial_seed,
+    seed=default_generator.seed, get_rng_state=default_generator.get_state, set_rng_state=default_generator.set_state,
+    randint_like=lambda input, low, high=None, **k: randint(low, high, tuple(input.shape), **k) if high is not None else randint(0, low, tuple(input.shape), **k),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""Every call of the tables, in both frameworks: values, dtypes, shapes, error classes, and gradients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import monograph as mg
+from parity.cases import elementwise, indexing, movement, networks, reduce
+from parity.cases.describe import Case, with_layout
+from parity.frames import ALL, FLOATS, FRAMES, HALVES, attempt, disagreement, outcome, to_tensor
+
+FAMILIES = (elementwise, indexing, movement, networks, reduce)
+CASES = [pytest.param(case, id=f"{family.__name__.rsplit('.', 1)[-1]}: {case.name}") for family in FAMILIES for case in family.CASES]
+
+
+def called_plainly(case: Case, frame: Any, arrays: list[np.ndarray], dtype: str, layout: str) -> Any:
+    tensors = [with_layout(frame, array, spec.dtype or dtype, layout) for spec, array in zip(case.inputs, arrays, strict=True)]
+    return case.call(frame, *tensors)
+
+
+def called_with_gradients(case: Case, frame: Any, arrays: list[np.ndarray], dtype: str, layout: str) -> Any:
+    """(results, requires_grad of each, gradient of a fixed weighting of the float results for every float input)."""
+    leaves = [to_tensor(frame, array, spec.dtype or dtype) for spec, array in zip(case.inputs, arrays, strict=True)]
+    tracked = [leaf.requires_grad_() for spec, leaf in zip(case.inputs, leaves, strict=True) if not spec.dtype]
+    # A view of the leaf in the wanted layout, so that the gradient flows through it.
+    views = [leaf.transpose(-1, -2).clone().transpose(-1, -2) if layout == "transposed" and leaf.ndim > 1 else leaf for leaf in leaves]
+    result = case.call(frame, *views)
+    flat = [item for item in (result if isinstance(result, (tuple, list)) else (result,)) if hasattr(item, "requires_grad")]
+    total = None
+    for place, item in enumerate(flat):
+        if item.requires_grad:
+            weight = np.random.default_rng(place).uniform(0.5, 1.5, tuple(item.shape)).astype(np.float32)
+            part = (item * to_tensor(frame, weight, str(item.dtype).rsplit(".", 1)[-1])).sum()
+            total = part if total is None else total + part
+    if total is not None:
+        total.backward()
+    zeros = [leaf.grad if leaf.grad is not None else frame.zeros_like(leaf) for leaf in tracked]
+    return [item.requires_grad for item in flat], [gradient.detach() for gradient in zeros]
+
+
+def variants(case: Case) -> Iterator[tuple[str, str]]:
+    several = any(len(spec.shape) >= 1 for spec in case.inputs)
+    for dtype in case.dtypes:
+        for layout in case.layouts if several else ("contiguous",):
+            yield dtype, layout
+
+
+def name_is_missing(case: Case) -> bool:
+    arrays = [spec.array(case.generator(), case.dtypes[0]) for spec in case.inputs]
+    result = attempt(lambda: called_plainly(case, mg, arrays, case.dtypes[0], "contiguous"))
+    return not isinstance(result, tuple) and result.kind == "error" and bool(re.match(r"(AttributeError|module).*", result.message))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_call(case: Case) -> None:
+    if case.absent:
+        assert name_is_missing(case), f"{case.name} exists now: remove absent=True and compare it"
+        return
+    problems = []
+    for dtype, layout in variants(case):
+        arrays = [spec.array(case.generator(), dtype) for spec in case.inputs]
+        theirs, ours = (attempt(lambda f=f, d=dtype, la=layout, a=arrays: called_plainly(case, f, a, d, la)) for f in FRAMES)
+        problem = disagreement(theirs, ours, case.loosen)
+        failed = not isinstance(theirs, tuple) and theirs.kind == "error"
+        if not problem and not failed and case.grad and dtype in FLOATS and layout in ("contiguous", "transposed"):
+            theirs, ours = (attempt(lambda f=f, d=dtype, la=layout, a=arrays: called_with_gradients(case, f, a, d, la)) for f in FRAMES)
+            problem = disagreement(theirs, ours, 4 * case.loosen)
+            problem = problem and f"gradients: {problem}"
+        if problem:
+            problems.append(f"{dtype} {layout}: {problem}")
+    assert not problems, f"{len(problems)} of {len(list(variants(case)))} variants of {case.name}:\n" + "\n".join(problems[:6])
+
+
+def test_the_tables_name_dtypes_that_exist() -> None:
+    assert all(set(param.values[0].dtypes) <= set(ALL) for param in CASES)
+    assert set(HALVES) < set(ALL)
+    assert outcome(mg.zeros(2)).dtype == "float32"
