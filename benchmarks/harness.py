@@ -99,7 +99,8 @@ def interleaved(workload: str, contenders: dict[str, Contender], rounds: int = 9
 
 def compare(module: ModuleType, rounds: int = 9) -> list[Line]:
     """Lines of a workload module: medians, and their ratio to the best contender marked as baseline."""
-    workload = module.__name__.rsplit(".", 1)[-1]
+    assert module.__spec__ is not None
+    workload = module.__spec__.name.rsplit(".", 1)[-1]  # also right where the module runs as __main__
     seconds = interleaved(workload, module.CONTENDERS, rounds)
     medians = {name: statistics.median(figures) for name, figures in seconds.items()}
     base = min(medians[name] for name, contender in module.CONTENDERS.items() if contender.baseline)

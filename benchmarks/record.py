@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -27,21 +28,16 @@ def chain(frame: Any, finish: Callable[[Any], object] | None = None) -> Callable
 
 
 def with_torch() -> Callable[[], object]:
-    import torch
-
-    return chain(torch)
+    return chain(importlib.import_module("torch"))
 
 
 def recorded() -> Callable[[], object]:
-    import monograph
-
-    return chain(monograph)
+    return chain(importlib.import_module("monograph"))
 
 
 def evaluated() -> Callable[[], object]:
-    import monograph
-
-    return chain(monograph, monograph.eval)
+    frame = importlib.import_module("monograph")
+    return chain(frame, frame.eval)
 
 
 CONTENDERS = {

@@ -3,7 +3,7 @@
 Every op is here under its own name. Where an op bears the name of its file
 (`conv`, `cross_entropy`, `einsum`, `index`, `sort`, `source`) the name is the module, and the op is in it.
 """
-# ruff: noqa: I001 - one line for each file of ops
+# ruff: noqa: I001, RUF022 - one line for each file of ops
 
 from __future__ import annotations
 

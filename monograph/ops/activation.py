@@ -16,7 +16,7 @@ from monograph.core.shape import Shape
 from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops import reference_math as rm
 from monograph.ops.broadcasting import FLOATING, fixed, lift, sum_to, ternary, unary
-from monograph.ops.compare import ge, gt, le, logical_and, logical_or, lt
+from monograph.ops.compare import ge, gt, le, logical_and, lt
 from monograph.ops.elementwise import (
     REAL,
     abs,
@@ -277,8 +277,8 @@ def _clamp_slope(g: Any, a: RangeAttrs, x: Any) -> Any:
 
 
 def _strictly_inside(g: Any, x: Any, low: float, high: float) -> Any:
-    """Zero at the bounds themselves too, as torch's hardtanh has it; a NaN lets the gradient pass."""
-    return where(logical_or(le(x, lift(low, x)), ge(x, lift(high, x))), _zero(g), g)
+    """Zero at the bounds themselves too, as torch's hardtanh has it."""
+    return where(_inside(x, low, high, gt, lt), g, _zero(g))
 
 
 def _clamp_numpy(a: RangeAttrs, x: np.ndarray) -> np.ndarray:
@@ -299,7 +299,7 @@ def _check_clamp(a: RangeAttrs, x: Any) -> None:
 def _hardswish_slope(g: Any, a: Any, x: Any) -> Any:
     three = lift(3, x)
     ramp = where(le(x, -three), _zero(g), g * (x / 3 + 0.5))
-    return where(lt(x, three), ramp, g)
+    return where(ge(x, three), g, ramp)
 
 
 leaky_relu = _activation(
@@ -326,7 +326,7 @@ relu6 = _activation(
 )  # fmt: skip
 hardsigmoid = _activation(
     "hardsigmoid", lambda a, x: _bounded(x + 3, 0, 6) / 6,
-    lambda g, a, x: where(_inside(x, -3, 3, gt, lt), g / 6, _zero(g)), lambda a, x: np.clip(x + 3, 0, 6) / 6,
+    lambda g, a, x: _strictly_inside(g / 6, x, -3, 3), lambda a, x: np.clip(x + 3, 0, 6) / 6,
 )  # fmt: skip
 hardswish = _activation("hardswish", lambda a, x: x * _bounded(x + 3, 0, 6) / 6, _hardswish_slope, lambda a, x: x * np.clip(x + 3, 0, 6) / 6)
 

@@ -19,12 +19,12 @@ from monograph.ops.broadcasting import sum_to
 from monograph.ops.compare import eq, ge
 from monograph.ops.contraction import matmul, transpose_last
 from monograph.ops.elementwise import exp, where
-from monograph.ops.views import reshape
 from monograph.ops.norm import must_float
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import amax
 from monograph.ops.reduce import sum as sum_dims
 from monograph.ops.source import arange, constant, detach
+from monograph.ops.views import reshape
 
 MINUS_INFINITY = float("-inf")
 
@@ -41,7 +41,9 @@ class AttentionAttrs(Attrs):
 def _attention_type(a: AttentionAttrs, q: Any, k: Any, v: Any, mask: Any = None) -> tuple[Shape, DType]:
     sq, sk, sv = q.shape, k.shape, v.shape
     if len(sq) < 2 or len(sk) < 2 or len(sv) < 2:
-        raise ShapeError(f"scaled_dot_product_attention takes query, key, value [..., length, size], got shapes {list(sq)}, {list(sk)}, {list(sv)}")
+        raise ShapeError(
+            f"scaled_dot_product_attention takes query, key, value [..., length, size], got shapes {list(sq)}, {list(sk)}, {list(sv)}"
+        )
     d = must_float("scaled_dot_product_attention", q, k, v)
     if sq[-1] != sk[-1]:
         raise ShapeError(f"query and key must have the same last dimension, got {sq[-1]} and {sk[-1]} (query {list(sq)}, key {list(sk)})")
@@ -51,11 +53,15 @@ def _attention_type(a: AttentionAttrs, q: Any, k: Any, v: Any, mask: Any = None)
         batch = broadcast(broadcast(sq[:-2], sk[:-2]), sv[:-2])
     except ShapeError as error:
         raise ShapeError(
-            f"the leading dimensions of query {list(sq)}, key {list(sk)} and value {list(sv)} do not broadcast; for grouped heads pass enable_gqa=True"
+            f"the leading dimensions of query {list(sq)}, key {list(sk)} and value {list(sv)} do not broadcast; for grouped heads pass "
+            "enable_gqa=True"
         ) from error
     if mask is not None:
         if mask.dtype is not bool_ and mask.dtype is not d:
-            raise DTypeError(f"Expected attn_mask dtype to be bool or to match query dtype, but got attn_mask.dtype: {mask.dtype.name} and query.dtype: {d.name}")
+            raise DTypeError(
+                f"Expected attn_mask dtype to be bool or to match query dtype, but got attn_mask.dtype: {mask.dtype.name} and "
+                f"query.dtype: {d.name}"
+            )
         scores = (*batch, sq[-2], sk[-2])
         if broadcast(mask.shape, scores) != scores:
             raise ShapeError(f"attn_mask {list(mask.shape)} does not expand to the scores' shape {list(scores)}")
@@ -73,7 +79,10 @@ def attention_weights(a: AttentionAttrs, q: Node, k: Node, mask: Node | None) ->
     minus_infinity = constant(MINUS_INFINITY, scores.dtype)
     if a.is_causal:
         rows, columns = q.shape[-2], k.shape[-2]
-        seen = ge(reshape(arange(start=0, step=1, length=rows, dtype=int64), shape=(rows, 1)), arange(start=0, step=1, length=columns, dtype=int64))
+        seen = ge(
+            reshape(arange(start=0, step=1, length=rows, dtype=int64), shape=(rows, 1)),
+            arange(start=0, step=1, length=columns, dtype=int64),
+        )
         scores = where(seen, scores, minus_infinity)
     if mask is not None:
         scores = where(mask, scores, minus_infinity) if mask.dtype is bool_ else scores + widen(mask)
@@ -144,9 +153,16 @@ def _attention_samples() -> Iterable[Sample]:
     yield Sample(some((2, 4), (0, 4), (0, 3)), AttentionAttrs())
     yield Sample(tuple(x.astype(np.float16) for x in some((3, 4), (5, 4), (5, 2))), AttentionAttrs(), grad_inputs=(), tolerance=1e-2)
     yield Sample(some((3, 4), (5, 3), (5, 2)), AttentionAttrs(), error=ShapeError, match="the same last dimension, got 4 and 3")
-    yield Sample(some((3, 4), (5, 4), (6, 2)), AttentionAttrs(), error=ShapeError, match="key and value must have the same length, got 5 and 6")
+    yield Sample(
+        some((3, 4), (5, 4), (6, 2)), AttentionAttrs(), error=ShapeError, match="key and value must have the same length, got 5 and 6"
+    )
     yield Sample(some((4, 3, 4), (2, 5, 4), (2, 5, 4)), AttentionAttrs(), error=ShapeError, match="enable_gqa=True")
-    yield Sample((*some((3, 4), (5, 4), (5, 2)), np.ones((3, 5), np.int64)), AttentionAttrs(has_mask=True), error=DTypeError, match="Expected attn_mask dtype")
+    yield Sample(
+        (*some((3, 4), (5, 4), (5, 2)), np.ones((3, 5), np.int64)),
+        AttentionAttrs(has_mask=True),
+        error=DTypeError,
+        match="Expected attn_mask dtype",
+    )
     yield Sample((*some((3, 4), (5, 4), (5, 2)), np.ones((3, 4), bool)), AttentionAttrs(has_mask=True), error=ShapeError, match="")
 
 

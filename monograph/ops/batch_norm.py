@@ -197,7 +197,12 @@ def _inference_samples() -> Iterable[Sample]:
         yield Sample((x, mean, variance), BatchNormAttrs())
         yield Sample((x, mean, variance, w, b), BatchNormAttrs(1e-3, True, True))
     yield Sample((np.ones((2, 3)), np.ones(2), np.ones(3)), BatchNormAttrs(), error=ShapeError, match="one per channel")
-    yield Sample((np.ones((2, 3)), np.ones(3, np.float32), np.ones(3)), BatchNormAttrs(), error=DTypeError, match="expected scalar type float64 but found float32")
+    yield Sample(
+        (np.ones((2, 3)), np.ones(3, np.float32), np.ones(3)),
+        BatchNormAttrs(),
+        error=DTypeError,
+        match="expected scalar type float64 but found float32",
+    )
 
 
 batch_norm_inference = define(

@@ -15,9 +15,9 @@ from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
 from monograph.ops.broadcasting import sum_to
 from monograph.ops.elementwise import mul
-from monograph.ops.views import permute, reshape
 from monograph.ops.precision import half_in_single
 from monograph.ops.reduce import sum as sum_dims
+from monograph.ops.views import permute, reshape
 
 CONTRACTION = Family.CONTRACTION
 
@@ -43,9 +43,11 @@ def same_number_type(what: str, *xs: Any) -> DType:
     d = xs[0].dtype
     for x in xs:
         if x.dtype is not d:
-            raise DTypeError(f"expected m1 and m2 to have the same dtype, but got: {d.name} != {x.dtype.name} ({what}); convert one, e.g. x.to({d.name})")
+            raise DTypeError(
+                f"expected m1 and m2 to have the same dtype, but got: {d.name} != {x.dtype.name} ({what}); convert one, e.g. x.to({d.name})"
+            )
     if d.kind == "b":
-        raise DTypeError(f'"{what}" not implemented for \'bool\'; convert the operands first, e.g. x.to(float32)')
+        raise DTypeError(f"\"{what}\" not implemented for 'bool'; convert the operands first, e.g. x.to(float32)")
     return d
 
 
@@ -55,7 +57,9 @@ def same_number_type(what: str, *xs: Any) -> DType:
 def _matmul_type(a: Attrs, x: Any, y: Any) -> tuple[Shape, DType]:
     s, t = x.shape, y.shape
     if len(s) < 2 or len(t) < 2:
-        raise ShapeError(f"matmul takes operands with at least 2 dimensions, got shapes {list(s)} and {list(t)}; reshape a vector to a row or a column")
+        raise ShapeError(
+            f"matmul takes operands with at least 2 dimensions, got shapes {list(s)} and {list(t)}; reshape a vector to a row or a column"
+        )
     d = x.dtype
     if d is not y.dtype or d.kind == "b":
         same_number_type("matmul", x, y)
@@ -102,10 +106,16 @@ def _matmul_samples() -> Iterable[Sample]:
     yield Sample(_pair((3, 4), (4, 2), dtype=np.int64))
     yield Sample(_pair((2, 3), (4, 5)), error=ShapeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)")
     yield Sample(_pair((2, 3), (4, 3)), error=ShapeError, match=r"did you mean a @ b\.mT\?")
-    yield Sample(_pair((2, 2, 3), (2, 4, 5)), error=ShapeError, match=r"Expected size for first two dimensions of batch2 tensor to be: \[2, 3\]")
+    yield Sample(
+        _pair((2, 2, 3), (2, 4, 5)), error=ShapeError, match=r"Expected size for first two dimensions of batch2 tensor to be: \[2, 3\]"
+    )
     yield Sample(_pair((2, 2, 3), (4, 3, 5)), error=ShapeError, match=r"must match the size of tensor b \(4\)")
     yield Sample(_pair((3,), (3, 4)), error=ShapeError, match="at least 2 dimensions")
-    yield Sample((np.ones((2, 3)), np.ones((3, 2), np.float32)), error=DTypeError, match="expected m1 and m2 to have the same dtype, but got: float64 != float32")
+    yield Sample(
+        (np.ones((2, 3)), np.ones((3, 2), np.float32)),
+        error=DTypeError,
+        match="expected m1 and m2 to have the same dtype, but got: float64 != float32",
+    )
     yield Sample((np.ones((2, 3), bool), np.ones((3, 2), bool)), error=DTypeError, match="not implemented for 'bool'")
 
 
@@ -208,7 +218,9 @@ def _addmm_samples() -> Iterable[Sample]:
     yield Sample(_pair((3, 2, 4), (2, 3), (3, 4)), AddmmAttrs(), error=ShapeError, match="does not expand")
 
 
-addmm = define("addmm", family=CONTRACTION, attrs=AddmmAttrs, infer=_addmm_type, decompose=_addmm, vjp=VIA_DECOMPOSITION, samples=_addmm_samples)
+addmm = define(
+    "addmm", family=CONTRACTION, attrs=AddmmAttrs, infer=_addmm_type, decompose=_addmm, vjp=VIA_DECOMPOSITION, samples=_addmm_samples
+)
 addmm.doc = "beta * c + alpha * (x @ y); c broadcasts; beta = 0 leaves c out altogether."
 
 
@@ -247,7 +259,8 @@ def _outer_type(a: Attrs, x: Any, y: Any) -> tuple[Shape, DType]:
 
 
 outer = define(
-    "outer", family=CONTRACTION, infer=_outer_type, decompose=lambda a, x, y: mul(reshape(x, shape=(x.shape[0], 1)), y), vjp=VIA_DECOMPOSITION,
+    "outer", family=CONTRACTION, infer=_outer_type, decompose=lambda a, x, y: mul(reshape(x, shape=(x.shape[0], 1)), y),
+    vjp=VIA_DECOMPOSITION,
     samples=lambda: [
         Sample(_pair((3,), (4,))), Sample(_pair((0,), (4,))), Sample(_pair((2,), (4,), dtype=np.int64)),
         Sample(_pair((3, 1), (4,)), error=ShapeError, match="Expected 1-D argument"),

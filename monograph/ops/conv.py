@@ -18,8 +18,8 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
-from monograph.ops.views import pad
 from monograph.ops.precision import half_in_single
+from monograph.ops.views import pad
 from monograph.ops.windows import Ints, Sizes, by, inside, offsets, output_sizes, padded, padded_spatial, reached
 
 CONV = Family.CONV
@@ -87,7 +87,9 @@ def _check_windows(a: Any, n: int) -> None:
 
 def _check_types(x: Any, w: Any, what: str) -> DType:
     if x.dtype is not w.dtype:
-        raise DTypeError(f"Input type ({x.dtype.name}) and weight type ({w.dtype.name}) should be the same; convert the input, e.g. x.to({w.dtype.name})")
+        raise DTypeError(
+            f"Input type ({x.dtype.name}) and weight type ({w.dtype.name}) should be the same; convert the input, e.g. x.to({w.dtype.name})"
+        )
     if x.dtype.kind != "f":
         raise DTypeError(f"{what} takes floating-point values, got {x.dtype.name}; convert them first, e.g. x.float()")
     return x.dtype
@@ -97,20 +99,26 @@ def _conv_type(a: ConvAttrs, x: Any, w: Any) -> tuple[Shape, DType]:
     s, t = x.shape, w.shape
     n = len(t) - 2
     if not 1 <= n <= 3:
-        raise ShapeError(f"conv takes a weight [out channels, in channels / groups, kernel...] with 1 to 3 kernel dimensions, got shape {list(t)}")
+        raise ShapeError(
+            f"conv takes a weight [out channels, in channels / groups, kernel...] with 1 to 3 kernel dimensions, got shape {list(t)}"
+        )
     if len(s) != n + 2:
         raise ShapeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv{n}d, but got input of size: {list(s)}")
     _check_windows(a, n)
     d = _check_types(x, w, f"conv{n}d")
     if t[0] < a.groups:
-        raise ShapeError(f"Given groups={a.groups}, expected weight to be at least {a.groups} at dimension 0, but got weight of size {list(t)} instead")
+        raise ShapeError(
+            f"Given groups={a.groups}, expected weight to be at least {a.groups} at dimension 0, but got weight of size {list(t)} instead"
+        )
     if t[0] % a.groups != 0:
         raise ShapeError(
-            f"Given groups={a.groups}, expected weight to be divisible by {a.groups} at dimension 0, but got weight of size {list(t)} instead"
+            f"Given groups={a.groups}, expected weight to be divisible by {a.groups} at dimension 0, but got weight of size {list(t)} "
+            "instead"
         )
     if s[1] != t[1] * a.groups:
         raise ShapeError(
-            f"Given groups={a.groups}, weight of size {list(t)}, expected input{list(s)} to have {t[1] * a.groups} channels, but got {s[1]} channels instead"
+            f"Given groups={a.groups}, weight of size {list(t)}, expected input{list(s)} to have {t[1] * a.groups} channels, but got "
+            f"{s[1]} channels instead"
         )
     out = output_sizes(s[2:], t[2:], a.stride, a.padding, a.dilation)
     for o in out:
@@ -118,7 +126,8 @@ def _conv_type(a: ConvAttrs, x: Any, w: Any) -> tuple[Shape, DType]:
             room = tuple(i + 2 * p for i, p in zip(s[2:], a.padding, strict=True))
             reach = tuple(dil * (k - 1) + 1 for dil, k in zip(a.dilation, t[2:], strict=True))
             raise ShapeError(
-                f"Calculated padded input size per channel: ({by(room)}). Kernel size: ({by(reach)}). Kernel size can't be greater than actual input size"
+                f"Calculated padded input size per channel: ({by(room)}). Kernel size: ({by(reach)}). Kernel size can't be greater than "
+                "actual input size"
             )
     return (s[0], t[0], *out), d
 
@@ -126,13 +135,18 @@ def _conv_type(a: ConvAttrs, x: Any, w: Any) -> tuple[Shape, DType]:
 def _must_fit(a: Any, spatial: Sizes, kernel: Sizes, g: Any) -> None:
     out = output_sizes(spatial, kernel, a.stride, a.padding, a.dilation)
     if g.shape[2:] != out:
-        raise ShapeError(f"an output gradient {list(g.shape)} does not belong to an input of spatial sizes {list(spatial)} and a kernel {list(kernel)}, whose output has {list(out)}")
+        raise ShapeError(
+            f"an output gradient {list(g.shape)} does not belong to an input of spatial sizes {list(spatial)} and a kernel "
+            f"{list(kernel)}, whose output has {list(out)}"
+        )
 
 
 def _backward_input_type(a: ConvInputAttrs, g: Any, w: Any) -> tuple[Shape, DType]:
     n = len(a.input_shape_spatial)
     if len(w.shape) != n + 2 or len(g.shape) != n + 2:
-        raise ShapeError(f"conv_backward_input takes an output gradient and a weight of {n + 2} dimensions, got {list(g.shape)} and {list(w.shape)}")
+        raise ShapeError(
+            f"conv_backward_input takes an output gradient and a weight of {n + 2} dimensions, got {list(g.shape)} and {list(w.shape)}"
+        )
     _check_windows(a, n)
     if g.shape[1] != w.shape[0]:
         raise ShapeError(f"the output gradient {list(g.shape)} must have the {w.shape[0]} output channels of the weight {list(w.shape)}")
@@ -143,7 +157,10 @@ def _backward_input_type(a: ConvInputAttrs, g: Any, w: Any) -> tuple[Shape, DTyp
 def _backward_weight_type(a: ConvWeightAttrs, g: Any, x: Any) -> tuple[Shape, DType]:
     n = len(a.kernel_size)
     if len(x.shape) != n + 2 or len(g.shape) != n + 2 or g.shape[0] != x.shape[0]:
-        raise ShapeError(f"conv_backward_weight takes an output gradient and an input of one batch and {n + 2} dimensions, got {list(g.shape)} and {list(x.shape)}")
+        raise ShapeError(
+            f"conv_backward_weight takes an output gradient and an input of one batch and {n + 2} dimensions, got {list(g.shape)} and "
+            f"{list(x.shape)}"
+        )
     _check_windows(a, n)
     if x.shape[1] % a.groups != 0:
         raise ShapeError(f"the input {list(x.shape)} has {x.shape[1]} channels, which {a.groups} groups do not divide")
@@ -230,16 +247,39 @@ def _conv_samples() -> Iterable[Sample]:
         yield Sample(_some(s, t), a)
     plain = ConvAttrs((1, 1), (0, 0), (1, 1))
     yield Sample(tuple(v.astype(np.float16) for v in _some((1, 2, 3, 3), (2, 2, 2, 2))), plain, grad_inputs=(), tolerance=1e-2)
-    yield Sample(_some((1, 4, 5, 5), (6, 3, 3, 3)), plain, error=ShapeError, match=r"Given groups=1, weight of size \[6, 3, 3, 3\], expected input\[1, 4, 5, 5\] to have 3 channels, but got 4")
-    yield Sample(_some((1, 4, 5, 5), (3, 2, 3, 3)), ConvAttrs((1, 1), (0, 0), (1, 1), 2), error=ShapeError, match="divisible by 2 at dimension 0")
-    yield Sample(_some((1, 4, 5, 5), (1, 2, 3, 3)), ConvAttrs((1, 1), (0, 0), (1, 1), 2), error=ShapeError, match="at least 2 at dimension 0")
-    yield Sample(_some((1, 2, 2, 2), (1, 2, 3, 3)), plain, error=ShapeError, match=r"padded input size per channel: \(2 x 2\). Kernel size: \(3 x 3\)")
-    yield Sample(_some((2, 4, 4), (1, 2, 3, 3)), plain, error=ShapeError, match=r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got")
+    yield Sample(
+        _some((1, 4, 5, 5), (6, 3, 3, 3)),
+        plain,
+        error=ShapeError,
+        match=r"Given groups=1, weight of size \[6, 3, 3, 3\], expected input\[1, 4, 5, 5\] to have 3 channels, but got 4",
+    )
+    yield Sample(
+        _some((1, 4, 5, 5), (3, 2, 3, 3)), ConvAttrs((1, 1), (0, 0), (1, 1), 2), error=ShapeError, match="divisible by 2 at dimension 0"
+    )
+    yield Sample(
+        _some((1, 4, 5, 5), (1, 2, 3, 3)), ConvAttrs((1, 1), (0, 0), (1, 1), 2), error=ShapeError, match="at least 2 at dimension 0"
+    )
+    yield Sample(
+        _some((1, 2, 2, 2), (1, 2, 3, 3)),
+        plain,
+        error=ShapeError,
+        match=r"padded input size per channel: \(2 x 2\). Kernel size: \(3 x 3\)",
+    )
+    yield Sample(
+        _some((2, 4, 4), (1, 2, 3, 3)),
+        plain,
+        error=ShapeError,
+        match=r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got",
+    )
     yield Sample(_some((1, 2, 4, 4), (1, 2, 3, 3)), ConvAttrs((0, 1), (0, 0), (1, 1)), error=ValueError, match="non-positive stride")
     yield Sample(_some((1, 2, 4, 4), (1, 2, 3, 3)), ConvAttrs((1, 1), (-1, 0), (1, 1)), error=ValueError, match="negative padding")
-    yield Sample(_some((1, 2, 4, 4), (1, 2, 3, 3)), ConvAttrs((1,), (0, 0), (1, 1)), error=ValueError, match="each of the 2 spatial dimensions")
+    yield Sample(
+        _some((1, 2, 4, 4), (1, 2, 3, 3)), ConvAttrs((1,), (0, 0), (1, 1)), error=ValueError, match="each of the 2 spatial dimensions"
+    )
     x, w = _some((1, 2, 4, 4), (1, 2, 3, 3))
-    yield Sample((x, w.astype(np.float32)), plain, error=DTypeError, match=r"Input type \(float64\) and weight type \(float32\) should be the same")
+    yield Sample(
+        (x, w.astype(np.float32)), plain, error=DTypeError, match=r"Input type \(float64\) and weight type \(float32\) should be the same"
+    )
 
 
 def _backward_input_samples() -> Iterable[Sample]:
@@ -283,7 +323,8 @@ conv = define(
 
 conv_backward_input = define(
     "conv_backward_input", family=CONV, attrs=ConvInputAttrs, infer=_backward_input_type, reference=half_in_single(_backward_input),
-    vjp=_backward_input_gradient, samples=_backward_input_samples, doc="The gradient of conv for its input, given that of its output and the weight.",
+    vjp=_backward_input_gradient, samples=_backward_input_samples,
+    doc="The gradient of conv for its input, given that of its output and the weight.",
 )  # fmt: skip
 
 conv_backward_weight = define(
@@ -307,9 +348,13 @@ def _conv_transpose_type(a: ConvTransposeAttrs, x: Any, w: Any) -> tuple[Shape, 
     s, t = x.shape, w.shape
     n = len(t) - 2
     if not 1 <= n <= 3:
-        raise ShapeError(f"conv_transpose takes a weight [in channels, out channels / groups, kernel...] with 1 to 3 kernel dimensions, got {list(t)}")
+        raise ShapeError(
+            f"conv_transpose takes a weight [in channels, out channels / groups, kernel...] with 1 to 3 kernel dimensions, got {list(t)}"
+        )
     if len(s) != n + 2:
-        raise ShapeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv_transpose{n}d, but got input of size: {list(s)}")
+        raise ShapeError(
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv_transpose{n}d, but got input of size: {list(s)}"
+        )
     _check_windows(a, n)
     if len(a.output_padding) != n or any(not 0 <= o < max(st, d) for o, st, d in zip(a.output_padding, a.stride, a.dilation, strict=False)):
         raise ValueError(
@@ -319,12 +364,15 @@ def _conv_transpose_type(a: ConvTransposeAttrs, x: Any, w: Any) -> tuple[Shape, 
     d = _check_types(x, w, f"conv_transpose{n}d")
     if s[1] != t[0] or t[0] % a.groups != 0:
         raise ShapeError(
-            f"Given transposed=1, weight of size {list(t)}, expected input{list(s)} to have {t[0]} channels (a multiple of groups={a.groups}), "
+            f"Given transposed=1, weight of size {list(t)}, expected input{list(s)} to have {t[0]} channels (a multiple of "
+            f"groups={a.groups}), "
             f"but got {s[1]} channels instead"
         )
     out = _transposed_sizes(a, s[2:], t[2:])
     if any(o < 1 for o in out):
-        raise ShapeError(f"Given input size per channel: ({by(s[2:])}). Calculated output size per channel: ({by(out)}). Output size is too small")
+        raise ShapeError(
+            f"Given input size per channel: ({by(s[2:])}). Calculated output size per channel: ({by(out)}). Output size is too small"
+        )
     return (s[0], t[1] * a.groups, *out), d
 
 
@@ -348,11 +396,16 @@ def _conv_transpose_samples() -> Iterable[Sample]:
         yield Sample(_some(s, t), a)
     plain = ConvTransposeAttrs((1, 1), (0, 0), (0, 0), (1, 1))
     yield Sample(_some((1, 3, 3, 3), (4, 1, 2, 2)), plain, error=ShapeError, match="to have 4 channels .* but got 3 channels instead")
-    yield Sample(_some((1, 1, 3), (1, 1, 2)), ConvTransposeAttrs((1,), (0,), (1,), (1,)), error=ValueError, match="output padding must be smaller")
-    yield Sample(_some((1, 1, 1), (1, 1, 1)), ConvTransposeAttrs((1,), (1,), (0,), (1,)), error=ShapeError, match="Output size is too small")
+    yield Sample(
+        _some((1, 1, 3), (1, 1, 2)), ConvTransposeAttrs((1,), (0,), (1,), (1,)), error=ValueError, match="output padding must be smaller"
+    )
+    yield Sample(
+        _some((1, 1, 1), (1, 1, 1)), ConvTransposeAttrs((1,), (1,), (0,), (1,)), error=ShapeError, match="Output size is too small"
+    )
 
 
 conv_transpose = define(
     "conv_transpose", family=CONV, attrs=ConvTransposeAttrs, infer=_conv_transpose_type, decompose=_conv_transpose, vjp=VIA_DECOMPOSITION,
-    samples=_conv_transpose_samples, doc="The gradient of a convolution for its input, used forwards: x [N, I, ...], w [I, O / groups, kernel...].",
+    samples=_conv_transpose_samples,
+    doc="The gradient of a convolution for its input, used forwards: x [N, I, ...], w [I, O / groups, kernel...].",
 )  # fmt: skip

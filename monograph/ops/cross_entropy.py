@@ -21,13 +21,13 @@ from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, Trait, define
 from monograph.ops.compare import eq, ne
 from monograph.ops.elementwise import cast, exp, where
 from monograph.ops.index import index_select
-from monograph.ops.scattering import gather
 from monograph.ops.loss import must_reduce, reduced
-from monograph.ops.views import reshape
 from monograph.ops.norm import log_softmax, must_float
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import sum as sum_dims
+from monograph.ops.scattering import gather
 from monograph.ops.source import arange, constant
+from monograph.ops.views import reshape
 
 LOSS = Family.LOSS
 
@@ -64,7 +64,10 @@ def _must_be_smoothing(s: float) -> None:
 def _must_weigh_classes(weights: tuple[Any, ...], classes: Any) -> None:
     for w in weights:
         if w.shape != (classes,):
-            raise ShapeError(f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {list(w.shape)}")
+            raise ShapeError(
+                f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: "
+                f"{list(w.shape)}"
+            )
 
 
 def _class_type(name: str) -> Any:
@@ -75,12 +78,18 @@ def _class_type(name: str) -> Any:
         if not 0 <= a.dim < len(s):
             raise DimensionError(f"{name} needs the classes in dimension {a.dim} of the input, got shape {list(s)}")
         if t.dtype.kind not in "iu":
-            raise DTypeError(f"expected scalar type int64 but found {t.dtype.name}: targets of {name} are class indices; convert them, e.g. target.long()")
+            raise DTypeError(
+                f"expected scalar type int64 but found {t.dtype.name}: targets of {name} are class indices; convert them, e.g. "
+                "target.long()"
+            )
         positions = s[: a.dim] + s[a.dim + 1 :]
         if t.shape != positions:
             if len(positions) == 1 and len(t.shape) == 1:
                 raise ValueError(f"Expected input batch_size ({positions[0]}) to match target batch_size ({t.shape[0]}).")
-            raise ShapeError(f"Expected target size {list(positions)}, got {list(t.shape)}: {name} takes an input {list(s)} with {s[a.dim]} classes in dimension {a.dim}")
+            raise ShapeError(
+                f"Expected target size {list(positions)}, got {list(t.shape)}: {name} takes an input {list(s)} with {s[a.dim]} classes in "
+                f"dimension {a.dim}"
+            )
         _must_weigh_classes(weights, s[a.dim])
         return (t.shape if a.reduction == "none" else ()), must_float(name, x, *weights)
 
@@ -198,7 +207,9 @@ def _class_samples(logits: bool) -> Any:
         yield Sample((x, t[:3]), ClassAttrs(), error=ValueError, match=r"Expected input batch_size \(4\) to match target batch_size \(3\)")
         yield Sample((np.ones((2, 3, 2)), t[:2]), ClassAttrs(), error=ShapeError, match=r"Expected target size \[2, 2\], got \[2\]")
         yield Sample((x, t.astype(np.float64)), ClassAttrs(), error=DTypeError, match="expected scalar type int64 but found float64")
-        yield Sample((x, t, w[:2]), ClassAttrs(1, -100, 0.0, "mean", True), error=ShapeError, match="either for all 3 classes or no classes")
+        yield Sample(
+            (x, t, w[:2]), ClassAttrs(1, -100, 0.0, "mean", True), error=ShapeError, match="either for all 3 classes or no classes"
+        )
         yield Sample((x, t), ClassAttrs(reduction="average"), error=ValueError, match="not a valid value for reduction")
         yield Sample((x, t), ClassAttrs(label_smoothing=2.0), error=ValueError, match="between 0.0 and 1.0. Got: 2.0")
 
@@ -247,8 +258,10 @@ nll_loss = define(
 )  # fmt: skip
 
 cross_entropy = define(
-    "cross_entropy", family=LOSS, attrs=ClassAttrs, infer=_class_type("cross_entropy"), decompose=_cross_entropy, vjp=_cross_entropy_gradient,
-    reference=_cross_entropy_reference, samples=_class_samples(True), traits=[Trait.CHECKS_VALUES], doc="-log(softmax(x)[target]), weighted by class.",
+    "cross_entropy", family=LOSS, attrs=ClassAttrs, infer=_class_type("cross_entropy"), decompose=_cross_entropy,
+    vjp=_cross_entropy_gradient,
+    reference=_cross_entropy_reference, samples=_class_samples(True), traits=[Trait.CHECKS_VALUES],
+    doc="-log(softmax(x)[target]), weighted by class.",
 )  # fmt: skip
 
 
@@ -290,6 +303,7 @@ def _probability_samples() -> Iterable[Sample]:
 
 
 cross_entropy_probs = define(
-    "cross_entropy_probs", family=LOSS, attrs=ProbabilityAttrs, infer=_probability_type, decompose=_cross_entropy_probs, vjp=VIA_DECOMPOSITION,
+    "cross_entropy_probs", family=LOSS, attrs=ProbabilityAttrs, infer=_probability_type, decompose=_cross_entropy_probs,
+    vjp=VIA_DECOMPOSITION,
     samples=_probability_samples, doc="-sum(target * log(softmax(x))) over classes, for targets that are probabilities.",
 )  # fmt: skip

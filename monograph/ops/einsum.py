@@ -16,8 +16,8 @@ from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
 from monograph.ops.contraction import matmul, same_number_type
 from monograph.ops.elementwise import mul
-from monograph.ops.views import diagonal, permute, reshape
 from monograph.ops.reduce import sum as sum_dims
+from monograph.ops.views import diagonal, permute, reshape
 
 Labels = tuple[str, ...]  # one per dimension: a letter, or "...2" for the second dimension from the right that an ellipsis stands for
 
@@ -40,7 +40,9 @@ def parse(equation: str, ranks: tuple[int, ...]) -> tuple[tuple[Labels, ...], La
     terms = left.split(",")
     if len(terms) != len(ranks):
         few = "more" if len(ranks) > len(terms) else "fewer"
-        raise ValueError(f"einsum(): {few} operands were provided than specified in the equation: {len(ranks)} operands, equation {equation!r}")
+        raise ValueError(
+            f"einsum(): {few} operands were provided than specified in the equation: {len(ranks)} operands, equation {equation!r}"
+        )
     operands = tuple(_operand_labels(term, rank, i, equation) for i, (term, rank) in enumerate(zip(terms, ranks, strict=True)))
     dots = max((sum(label.startswith(".") for label in labels) for labels in operands), default=0)
     ellipsis = tuple(f"...{k}" for k in range(dots, 0, -1))
@@ -76,12 +78,14 @@ def _operand_labels(term: str, rank: int, number: int, equation: str) -> Labels:
     named = len(letters) - ("..." in letters)
     if "..." not in letters and named != rank:
         raise ValueError(
-            f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({rank}) for operand {number} "
+            f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({rank}) for operand "
+            f"{number} "
             f"and no ellipsis was given: {equation!r}"
         )
     if named > rank:
         raise ValueError(
-            f"einsum(): the number of subscripts in the equation ({named}) is more than the number of dimensions ({rank}) for operand {number}: {equation!r}"
+            f"einsum(): the number of subscripts in the equation ({named}) is more than the number of dimensions ({rank}) for operand "
+            f"{number}: {equation!r}"
         )
     labels: list[str] = []
     for letter in letters:
@@ -96,13 +100,16 @@ def sizes_of(operands: Sequence[Labels], shapes: Sequence[Shape], equation: str)
         for label, size in zip(labels, shape, strict=True):
             first = shape[labels.index(label)]
             if first != size:
-                raise ShapeError(f"einsum(): subscript {label} is repeated for operand {number} but the sizes don't match, {size} != {first}")
+                raise ShapeError(
+                    f"einsum(): subscript {label} is repeated for operand {number} but the sizes don't match, {size} != {first}"
+                )
             known = sizes.setdefault(label, size)
             if known == 1:
                 sizes[label] = size
             elif size != known and size != 1:
                 raise ShapeError(
-                    f"einsum(): subscript {label} has size {size} for operand {number} which does not broadcast with previously seen size {known}: "
+                    f"einsum(): subscript {label} has size {size} for operand {number} which does not broadcast with previously seen size "
+                    f"{known}: "
                     f"equation {equation!r}, shapes {', '.join(str(list(s)) for s in shapes)}"
                 )
     return sizes
@@ -230,6 +237,7 @@ def _einsum_samples() -> Iterable[Sample]:
 
 
 einsum = define(
-    "einsum", family=Family.CONTRACTION, attrs=EinsumAttrs, infer=_einsum_type, decompose=_einsum, vjp=VIA_DECOMPOSITION, samples=_einsum_samples,
+    "einsum", family=Family.CONTRACTION, attrs=EinsumAttrs, infer=_einsum_type, decompose=_einsum, vjp=VIA_DECOMPOSITION,
+    samples=_einsum_samples,
     doc="Sums of products named by subscripts; operands are contracted from left to right.",
 )  # fmt: skip

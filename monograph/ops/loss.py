@@ -13,6 +13,7 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, define
+from monograph.ops.activation import log_sigmoid
 from monograph.ops.broadcasting import sum_to
 from monograph.ops.compare import eq, le, lt
 from monograph.ops.elementwise import abs as absolute
@@ -112,7 +113,12 @@ def _samples(*variants: Attrs, bad: Attrs) -> Any:
             yield Sample((draw.standard_normal((3, 1)), draw.standard_normal((2, 1, 4)) * 3), a)
         yield Sample((draw.standard_normal(()), draw.standard_normal(()) + 3), variants[0])
         yield Sample((np.ones((2, 3)), np.ones((2, 4))), variants[0], error=ShapeError, match="must match the size of tensor b")
-        yield Sample((np.ones((2, 3)), np.ones((2, 3), np.int64)), variants[0], error=DTypeError, match="expected scalar type float64 but found int64")
+        yield Sample(
+            (np.ones((2, 3)), np.ones((2, 3), np.int64)),
+            variants[0],
+            error=DTypeError,
+            match="expected scalar type float64 but found int64",
+        )
         yield Sample((np.ones(3), np.ones(3)), bad, error=ValueError, match="average is not a valid value for reduction")
 
     return make
@@ -120,7 +126,8 @@ def _samples(*variants: Attrs, bad: Attrs) -> Any:
 
 def _pointwise_loss(name: str, kind: type[Attrs], each: Any, samples: Any, doc: str) -> OpDef:
     return define(
-        name, family=LOSS, attrs=kind, infer=_pointwise(name), decompose=_per_element(each), vjp=VIA_DECOMPOSITION, samples=samples, doc=doc,
+        name, family=LOSS, attrs=kind, infer=_pointwise(name), decompose=_per_element(each), vjp=VIA_DECOMPOSITION, samples=samples,
+        doc=doc,
     )  # fmt: skip
 
 
@@ -147,7 +154,8 @@ smooth_l1_loss = _pointwise_loss(
     "Below the threshold beta 0.5 d² / beta, above it |d| - beta / 2, with d = x - t.",
 )  # fmt: skip
 huber_loss = _pointwise_loss(
-    "huber_loss", ThresholdAttrs, _huber, _samples(ThresholdAttrs(0.7), ThresholdAttrs(2.0, "sum"), ThresholdAttrs(1.0, "none"), bad=ThresholdAttrs(1.0, "average")),
+    "huber_loss", ThresholdAttrs, _huber,
+    _samples(ThresholdAttrs(0.7), ThresholdAttrs(2.0, "sum"), ThresholdAttrs(1.0, "none"), bad=ThresholdAttrs(1.0, "average")),
     "Up to the threshold delta 0.5 d², above it delta (|d| - delta / 2), with d = x - t.",
 )  # fmt: skip
 
@@ -160,7 +168,10 @@ def _binary_type(name: str) -> Any:
         must_reduce(a.reduction)
         d = must_float(name, x, t, *weights)
         if x.shape != t.shape:
-            raise ShapeError(f"Target size ({list(t.shape)}) must be the same as input size ({list(x.shape)}) for {name}; reshape the target or the prediction")
+            raise ShapeError(
+                f"Target size ({list(t.shape)}) must be the same as input size ({list(x.shape)}) for {name}; reshape the target or the "
+                "prediction"
+            )
         for w in weights:
             if broadcast(w.shape, x.shape) != x.shape:
                 raise ShapeError(f"a weight of shape {list(w.shape)} does not expand to the input's shape {list(x.shape)}")
@@ -195,15 +206,10 @@ def _bce_gradient(g: Node, y: Node, a: BinaryAttrs, x: Node, t: Node, *weights: 
     return grads
 
 
-def log_sigmoid_parts(x: Node) -> Node:
-    """log(sigmoid(x)) without overflow: min(x, 0) - log1p(exp(-|x|))."""
-    return minimum(x, constant(0, x.dtype)) - log1p(exp(-absolute(x)))
-
-
 def _bce_with_logits(a: BinaryAttrs, x: Node, t: Node, *weights: Node) -> Node:
     wide, target = widen(x), widen(t)
     weight, positive = _weights(a, weights)
-    log_p = log_sigmoid_parts(wide)
+    log_p = log_sigmoid(wide)
     losses = (1 - target) * wide - (log_p if positive is None else ((positive - 1) * target + 1) * log_p)
     return narrow(reduced(a.reduction, losses if weight is None else losses * weight), x.dtype)
 
@@ -212,7 +218,7 @@ def _bce_with_logits_gradient(g: Node, y: Node, a: BinaryAttrs, x: Node, t: Node
     wide, target, g = widen(x), widen(t), spread(a.reduction, widen(g), x.shape)
     weight, positive = _weights(a, weights)
     gw = g if weight is None else g * weight
-    log_p = log_sigmoid_parts(wide)
+    log_p = log_sigmoid(wide)
     if positive is None:
         gx, gt = gw * (sigmoid(wide) - target), -(gw * wide)
     else:
@@ -241,19 +247,26 @@ def _binary_samples(probabilities: bool) -> Any:
         ends = np.array([0.0, 1.0, 0.0, 1.0]) if probabilities else np.array([200.0, -200.0, 0.0, 30.0])
         yield Sample((ends, np.array([0.0, 1.0, 1.0, 0.0])), BinaryAttrs("none"), grad_inputs=())
         yield Sample((np.ones((2, 3)), np.ones((2, 1))), BinaryAttrs(), error=ShapeError, match="must be the same as input size")
-        yield Sample((np.ones((2, 3)), np.ones((2, 3)), np.ones(2)), BinaryAttrs("mean", True), error=ShapeError, match="must match the size of tensor b")
+        yield Sample(
+            (np.ones((2, 3)), np.ones((2, 3)), np.ones(2)),
+            BinaryAttrs("mean", True),
+            error=ShapeError,
+            match="must match the size of tensor b",
+        )
         yield Sample((np.ones(3), np.ones(3)), BinaryAttrs("average"), error=ValueError, match="not a valid value for reduction")
 
     return make
 
 
 bce_loss = define(
-    "bce_loss", family=LOSS, attrs=BinaryAttrs, infer=_binary_type("bce_loss"), decompose=_bce, vjp=_bce_gradient, samples=_binary_samples(True),
+    "bce_loss", family=LOSS, attrs=BinaryAttrs, infer=_binary_type("bce_loss"), decompose=_bce, vjp=_bce_gradient,
+    samples=_binary_samples(True),
     doc="-(t log(x) + (1 - t) log(1 - x)) of probabilities x; logarithms are at least -100.",
 )  # fmt: skip
 
 bce_with_logits = define(
-    "bce_with_logits", family=LOSS, attrs=BinaryAttrs, infer=_binary_type("bce_with_logits"), decompose=_bce_with_logits, vjp=_bce_with_logits_gradient,
+    "bce_with_logits", family=LOSS, attrs=BinaryAttrs, infer=_binary_type("bce_with_logits"), decompose=_bce_with_logits,
+    vjp=_bce_with_logits_gradient,
     samples=_binary_samples(False), doc="Binary cross entropy of sigmoid(x), safe for large x.",
 )  # fmt: skip
 

@@ -18,11 +18,11 @@ from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
 from monograph.ops.elementwise import exp, log, rsqrt, square
-from monograph.ops.views import reshape
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import amax
 from monograph.ops.reduce import mean as mean_dims
 from monograph.ops.reduce import sum as sum_dims
+from monograph.ops.views import reshape
 
 NORM = Family.NORM
 
@@ -121,7 +121,8 @@ softmax = define(
 )  # fmt: skip
 
 log_softmax = define(
-    "log_softmax", family=NORM, attrs=SoftmaxAttrs, infer=_softmax_type, decompose=_log_softmax, vjp=_log_softmax_gradient, samples=_softmax_samples,
+    "log_softmax", family=NORM, attrs=SoftmaxAttrs, infer=_softmax_type, decompose=_log_softmax, vjp=_log_softmax_gradient,
+    samples=_softmax_samples,
     reference=lambda a, x: _log_softmax_wide(a, x).astype(x.dtype), doc="The logarithm of softmax, without its loss of small values.",
 )  # fmt: skip
 
@@ -237,11 +238,21 @@ def _layer_norm_samples() -> Iterable[Sample]:
         yield Sample((x,), LayerNormAttrs(n))
         yield Sample((x, w), LayerNormAttrs(n, 1e-3, True))
         yield Sample((x, w, b), LayerNormAttrs(n, 1e-5, True, True))
-    yield Sample(tuple(draw.standard_normal(s).astype(np.float16) for s in ((2, 4), (4,))), LayerNormAttrs(1, 1e-5, True), grad_inputs=(), tolerance=1e-2)
+    yield Sample(
+        tuple(draw.standard_normal(s).astype(np.float16) for s in ((2, 4), (4,))),
+        LayerNormAttrs(1, 1e-5, True),
+        grad_inputs=(),
+        tolerance=1e-2,
+    )
     yield Sample((np.ones((2, 3)), np.ones(2)), LayerNormAttrs(1, 1e-5, True), error=ShapeError, match=r"Given normalized_shape=\[3\]")
     yield Sample((np.ones((2, 3)),), LayerNormAttrs(3), error=ShapeError, match="last 3 dimensions")
     yield Sample((np.ones((2, 3), np.int64),), LayerNormAttrs(1), error=DTypeError, match="floating-point")
-    yield Sample((np.ones((2, 3)), np.ones(3, np.float32)), LayerNormAttrs(1, 1e-5, True), error=DTypeError, match="expected scalar type float64 but found float32")
+    yield Sample(
+        (np.ones((2, 3)), np.ones(3, np.float32)),
+        LayerNormAttrs(1, 1e-5, True),
+        error=DTypeError,
+        match="expected scalar type float64 but found float32",
+    )
 
 
 def _rms_norm_samples() -> Iterable[Sample]:
@@ -255,7 +266,8 @@ def _rms_norm_samples() -> Iterable[Sample]:
 
 layer_norm = define(
     "layer_norm", family=NORM, attrs=LayerNormAttrs, infer=lambda a, x, *p: _features_type("layer_norm", a, x, p), decompose=_layer_norm,
-    vjp=_layer_norm_gradient, samples=_layer_norm_samples, doc="(x - mean) / sqrt(variance + eps) * weight + bias over the last dimensions.",
+    vjp=_layer_norm_gradient, samples=_layer_norm_samples,
+    doc="(x - mean) / sqrt(variance + eps) * weight + bias over the last dimensions.",
 )  # fmt: skip
 
 rms_norm = define(
@@ -286,7 +298,9 @@ def must_be_per_channel(what: str, x: Any, parameters: Iterable[Any]) -> None:
     """Raises ShapeError unless every parameter is a vector with one element per channel of x."""
     for p in parameters:
         if p.shape != (x.shape[1],):
-            raise ShapeError(f"{what} expects parameters of shape [{x.shape[1]}], one per channel of the input {list(x.shape)}, but got {list(p.shape)}")
+            raise ShapeError(
+                f"{what} expects parameters of shape [{x.shape[1]}], one per channel of the input {list(x.shape)}, but got {list(p.shape)}"
+            )
 
 
 def _group_norm_type(a: GroupNormAttrs, x: Any, *parameters: Any) -> tuple[Shape, DType]:
@@ -295,7 +309,8 @@ def _group_norm_type(a: GroupNormAttrs, x: Any, *parameters: Any) -> tuple[Shape
         raise ShapeError(f"Expected at least 2 dimensions for input tensor but received {len(s)}: group_norm takes [N, C, ...]")
     if a.groups < 1 or s[1] % a.groups != 0:
         raise ShapeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(s)} and num_groups={a.groups}"
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(s)} and "
+            f"num_groups={a.groups}"
         )
     must_be_per_channel("group_norm", x, parameters)
     return s, must_float("group_norm", x, *parameters)
@@ -326,6 +341,7 @@ def _group_norm_samples() -> Iterable[Sample]:
 
 
 group_norm = define(
-    "group_norm", family=NORM, attrs=GroupNormAttrs, infer=_group_norm_type, decompose=_group_norm, vjp=VIA_DECOMPOSITION, samples=_group_norm_samples,
+    "group_norm", family=NORM, attrs=GroupNormAttrs, infer=_group_norm_type, decompose=_group_norm, vjp=VIA_DECOMPOSITION,
+    samples=_group_norm_samples,
     doc="(x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over each group of channels.",
 )  # fmt: skip

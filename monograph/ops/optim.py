@@ -57,7 +57,9 @@ def _check(name: str, p: Any, states: tuple[Any, ...], scalars: tuple[Any, ...])
         raise DTypeError(f"{name} updates floating-point parameters, got {d.name}")
     for s in states:
         if s.shape != p.shape or s.dtype is not d:
-            raise ShapeError(f"{name}: gradient and state must be as the parameter, {d.name}{list(p.shape)}, got {s.dtype.name}{list(s.shape)}")
+            raise ShapeError(
+                f"{name}: gradient and state must be as the parameter, {d.name}{list(p.shape)}, got {s.dtype.name}{list(s.shape)}"
+            )
     for s in scalars:
         if s.shape != () or s.dtype.kind != "f":
             raise ShapeError(f"{name}: learning rate and step are 0-d floating-point inputs, got {s.dtype.name}{list(s.shape)}")
@@ -70,7 +72,9 @@ def _check(name: str, p: Any, states: tuple[Any, ...], scalars: tuple[Any, ...])
 def _sgd_type(a: SgdAttrs, p: Any, g: Any, lr: Any, *buffer: Any) -> tuple[Any, Any]:
     d = _check("sgd_update", p, (g, *buffer), (lr,))
     if len(buffer) != (1 if a.momentum and not a.first else 0):
-        raise ShapeError(f"sgd_update takes a momentum buffer exactly if momentum is not 0 and it is not the first step, got {len(buffer)} for {a}")
+        raise ShapeError(
+            f"sgd_update takes a momentum buffer exactly if momentum is not 0 and it is not the first step, got {len(buffer)} for {a}"
+        )
     return (((p.shape, d),) * (2 if a.momentum else 1)), None
 
 
@@ -116,7 +120,8 @@ def _sgd_reference(a: SgdAttrs, p: np.ndarray, g: np.ndarray, lr: np.ndarray, *b
 
 
 sgd_update = define(
-    "sgd_update", family=OPTIM, attrs=SgdAttrs, infer=_sgd_type, decompose=_sgd, vjp=NO_GRADIENT, reference=_sgd_reference, samples=_sgd_samples,
+    "sgd_update", family=OPTIM, attrs=SgdAttrs, infer=_sgd_type, decompose=_sgd, vjp=NO_GRADIENT, reference=_sgd_reference,
+    samples=_sgd_samples,
     doc="(parameter, gradient, lr, momentum buffer if any) to (new parameter, new buffer if there is momentum).",
 )  # fmt: skip
 
@@ -186,6 +191,7 @@ def _adam_samples() -> Iterable[Sample]:
 
 
 adam_update = define(
-    "adam_update", family=OPTIM, attrs=AdamAttrs, infer=_adam_type, decompose=_adam, vjp=NO_GRADIENT, reference=_adam_reference, samples=_adam_samples,
+    "adam_update", family=OPTIM, attrs=AdamAttrs, infer=_adam_type, decompose=_adam, vjp=NO_GRADIENT, reference=_adam_reference,
+    samples=_adam_samples,
     doc="(parameter, gradient, m, v, step, lr, greatest v if amsgrad) to the new (parameter, m, v, greatest v if amsgrad); step counts from 1.",
 )  # fmt: skip

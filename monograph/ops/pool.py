@@ -19,8 +19,8 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Family, Sample, define
-from monograph.ops.scattering import gather
 from monograph.ops.precision import half_in_single, is_half
+from monograph.ops.scattering import gather
 from monograph.ops.source import project
 from monograph.ops.views import reshape
 from monograph.ops.windows import Ints, Sizes, by, inside, offsets, output_sizes, padded, padded_spatial, reached
@@ -83,7 +83,10 @@ def _pooled(name: str, a: Any, x: Any, dilation: Ints) -> Shape:
         if len(values) != n:
             raise ValueError(f"{name}: {what} must have one number for each of the {n} spatial dimensions, got {list(values)}")
     if min(a.kernel) < 1 or min(a.stride) < 1 or min(dilation) < 1:
-        raise ValueError(f"{name}: kernel size, stride and dilation must be greater than zero, got {list(a.kernel)}, {list(a.stride)} and {list(dilation)}")
+        raise ValueError(
+            f"{name}: kernel size, stride and dilation must be greater than zero, got {list(a.kernel)}, {list(a.stride)} and "
+            f"{list(dilation)}"
+        )
     for k, p, d in zip(a.kernel, a.padding, dilation, strict=True):
         if p < 0 or p > (d * (k - 1) + 1) // 2:
             raise ValueError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
@@ -91,7 +94,10 @@ def _pooled(name: str, a: Any, x: Any, dilation: Ints) -> Shape:
     out = output_sizes(spatial, a.kernel, a.stride, a.padding, dilation, a.ceil_mode)
     for o in out:
         if o < 1:
-            raise ShapeError(f"Given input size: ({by(spatial)}). Calculated output size: ({by(out)}). Output size is too small for kernel ({by(a.kernel)})")
+            raise ShapeError(
+                f"Given input size: ({by(spatial)}). Calculated output size: ({by(out)}). Output size is too small for kernel "
+                f"({by(a.kernel)})"
+            )
     return (*s[: len(s) - n], *out)
 
 
@@ -123,7 +129,10 @@ def _avg_pool_backward_type(a: AvgPoolBackwardAttrs, g: Any) -> tuple[Shape, DTy
     n = len(a.kernel)
     out = output_sizes(a.input_spatial, a.kernel, a.stride, a.padding, _ones(a), a.ceil_mode)
     if g.shape[len(g.shape) - n :] != out:
-        raise ShapeError(f"an output gradient {list(g.shape)} does not belong to an input of spatial sizes {list(a.input_spatial)}, whose output has {list(out)}")
+        raise ShapeError(
+            f"an output gradient {list(g.shape)} does not belong to an input of spatial sizes {list(a.input_spatial)}, whose output has "
+            f"{list(out)}"
+        )
     return (*g.shape[: len(g.shape) - n], *a.input_spatial), g.dtype
 
 
@@ -171,7 +180,9 @@ def _max_pool_gradient(gs: tuple[Node | None, ...], y: Node, a: MaxPoolAttrs, x:
 def _max_pool_backward_gradient(h: Node, y: Node, a: MaxPoolBackwardAttrs, g: Node, indices: Node) -> list[Node | None]:
     n = len(a.input_spatial)
     lead = g.shape[: len(g.shape) - n]
-    picked = gather(reshape(h, shape=(*lead, prod(a.input_spatial))), reshape(indices, shape=(*lead, prod(g.shape[len(lead) :]))), dim=len(lead))
+    picked = gather(
+        reshape(h, shape=(*lead, prod(a.input_spatial))), reshape(indices, shape=(*lead, prod(g.shape[len(lead) :]))), dim=len(lead)
+    )
     return [reshape(picked, shape=g.shape), None]
 
 
@@ -187,11 +198,18 @@ def _max_pool_samples() -> Iterable[Sample]:
     yield Sample((distinct((1, 5, 6)),), MaxPoolAttrs((2, 3), (2, 2), (0, 1), (1, 1), True))
     yield Sample((distinct((1, 1, 6, 6)),), MaxPoolAttrs((2, 2), (1, 3), (0, 1), (3, 2)))
     yield Sample((distinct((1, 3, 3, 4)),), MaxPoolAttrs((2, 2, 2), (1, 1, 2), (0, 1, 0), (1, 1, 1)))
-    yield Sample((np.array([[np.nan, 1.0, np.nan, 3.0, -np.inf, -np.inf]], np.float32),), MaxPoolAttrs((2,), (2,), (0,), (1,)), grad_inputs=())
+    yield Sample(
+        (np.array([[np.nan, 1.0, np.nan, 3.0, -np.inf, -np.inf]], np.float32),), MaxPoolAttrs((2,), (2,), (0,), (1,)), grad_inputs=()
+    )
     yield Sample((np.array([[3, 3, 1, 5]]),), MaxPoolAttrs((2,), (1,), (0,), (1,)))
     yield Sample((np.zeros((0, 1, 4, 4)),), MaxPoolAttrs((2, 2), (2, 2), (0, 0), (1, 1)))
     yield Sample((np.ones((1, 2, 2)),), MaxPoolAttrs((3, 3), (1, 1), (0, 0), (1, 1)), error=ShapeError, match="Output size is too small")
-    yield Sample((np.ones((1, 4, 4)),), MaxPoolAttrs((2, 2), (1, 1), (2, 0), (1, 1)), error=ValueError, match="pad should be at most half of effective kernel size")
+    yield Sample(
+        (np.ones((1, 4, 4)),),
+        MaxPoolAttrs((2, 2), (1, 1), (2, 0), (1, 1)),
+        error=ValueError,
+        match="pad should be at most half of effective kernel size",
+    )
     yield Sample((np.ones((1, 4, 4)),), MaxPoolAttrs((2, 2), (0, 1), (0, 0), (1, 1)), error=ValueError, match="must be greater than zero")
     yield Sample((np.ones((1, 4), bool),), MaxPoolAttrs((2,), (1,), (0,), (1,)), error=DTypeError, match="max_pool takes numbers")
 
@@ -204,13 +222,15 @@ def _max_pool_backward_samples() -> Iterable[Sample]:
 
 
 max_pool = define(
-    "max_pool", family=POOL, attrs=MaxPoolAttrs, infer=_max_pool_type, reference=_max_pool, vjp=_max_pool_gradient, samples=_max_pool_samples,
+    "max_pool", family=POOL, attrs=MaxPoolAttrs, infer=_max_pool_type, reference=_max_pool, vjp=_max_pool_gradient,
+    samples=_max_pool_samples,
     doc="(maxima of windows, their flat positions in the input plane). Padding never wins.",
 )  # fmt: skip
 
 max_pool_backward = define(
     "max_pool_backward", family=POOL, attrs=MaxPoolBackwardAttrs, infer=_max_pool_backward_type, reference=_max_pool_backward,
-    vjp=_max_pool_backward_gradient, samples=_max_pool_backward_samples, doc="Adds each element of g into a plane of zeros at its flat position.",
+    vjp=_max_pool_backward_gradient, samples=_max_pool_backward_samples,
+    doc="Adds each element of g into a plane of zeros at its flat position.",
 )  # fmt: skip
 
 
@@ -275,9 +295,13 @@ def _avg_pool_samples() -> Iterable[Sample]:
     draw = np.random.default_rng(20)
     for shape, a in _AVERAGES:
         yield Sample((draw.standard_normal(shape),), a)
-    yield Sample((draw.standard_normal((1, 4, 4)).astype(np.float16),), AvgPoolAttrs((2, 2), (1, 1), (0, 0)), grad_inputs=(), tolerance=1e-2)
+    yield Sample(
+        (draw.standard_normal((1, 4, 4)).astype(np.float16),), AvgPoolAttrs((2, 2), (1, 1), (0, 0)), grad_inputs=(), tolerance=1e-2
+    )
     yield Sample((np.ones((1, 2, 2)),), AvgPoolAttrs((3, 3), (1, 1), (0, 0)), error=ShapeError, match="Output size is too small")
-    yield Sample((np.ones((1, 4, 4)),), AvgPoolAttrs((2, 2), (1, 1), (0, 0), divisor_override=0), error=ValueError, match="divisor must be not zero")
+    yield Sample(
+        (np.ones((1, 4, 4)),), AvgPoolAttrs((2, 2), (1, 1), (0, 0), divisor_override=0), error=ValueError, match="divisor must be not zero"
+    )
     yield Sample((np.ones((1, 4), np.int64),), AvgPoolAttrs((2,), (1,), (0,)), error=DTypeError, match="floating-point")
 
 
@@ -287,16 +311,21 @@ def _avg_pool_backward_samples() -> Iterable[Sample]:
         n = len(a.kernel)
         spatial = shape[len(shape) - n :]
         out = output_sizes(spatial, a.kernel, a.stride, a.padding, (1,) * n, a.ceil_mode)
-        yield Sample((draw.standard_normal((*shape[: len(shape) - n], *out)),), AvgPoolBackwardAttrs(input_spatial=spatial, **_of_pooling(a)))
+        yield Sample(
+            (draw.standard_normal((*shape[: len(shape) - n], *out)),), AvgPoolBackwardAttrs(input_spatial=spatial, **_of_pooling(a))
+        )
     yield Sample((np.ones((1, 4)),), AvgPoolBackwardAttrs((2,), (2,), (0,), (6,)), error=ShapeError, match="does not belong to an input")
 
 
 avg_pool = define(
     "avg_pool", family=POOL, attrs=AvgPoolAttrs, infer=_avg_pool_type, reference=half_in_single(_avg_pool), samples=_avg_pool_samples,
-    vjp=lambda g, y, a, x: [avg_pool_backward(g, input_spatial=x.shape[len(x.shape) - len(a.kernel) :], **_of_pooling(a))], doc="Means of windows.",
+    vjp=lambda g, y, a, x: [avg_pool_backward(g, input_spatial=x.shape[len(x.shape) - len(a.kernel) :], **_of_pooling(a))],
+    doc="Means of windows.",
 )  # fmt: skip
 
 avg_pool_backward = define(
-    "avg_pool_backward", family=POOL, attrs=AvgPoolBackwardAttrs, infer=_avg_pool_backward_type, reference=half_in_single(_avg_pool_backward),
-    vjp=lambda h, y, a, g: [avg_pool(h, **_of_pooling(a))], samples=_avg_pool_backward_samples, doc="Spreads each element of g evenly over its window.",
+    "avg_pool_backward", family=POOL, attrs=AvgPoolBackwardAttrs, infer=_avg_pool_backward_type,
+    reference=half_in_single(_avg_pool_backward),
+    vjp=lambda h, y, a, g: [avg_pool(h, **_of_pooling(a))], samples=_avg_pool_backward_samples,
+    doc="Spreads each element of g evenly over its window.",
 )  # fmt: skip

@@ -105,18 +105,20 @@ def _rule(name: str, allowed: str, result: DType | None = None, empty: bool = Tr
 # ---- samples ----
 
 
-def _sample_attrs(attributes: type, **more: Any) -> Iterable[tuple[tuple[int, ...], Any]]:
+def _sample_attrs(attributes: type, **more: Any) -> Iterable[tuple[tuple[int, ...], tuple[int, ...], Any]]:
     for shape, dims, keepdim in [
         ((2, 3, 4), (0, 1, 2), False), ((2, 3, 4), (1,), True), ((2, 3, 4), (0, 2), False), ((3, 5), (1,), False), ((3, 5), (0,), False), ((), (), False),
         ((4, 1), (), False),
     ]:  # fmt: skip
-        yield shape, attributes(dims, keepdim, **more)
+        yield shape, dims, attributes(dims, keepdim, **more)
 
 
-def _samples(allowed: str, low: float = -2.0, high: float = 2.0, empty: bool = True, attributes: type = ReduceAttrs, **more: Any) -> Any:
+def _samples(allowed: str, low: float = -2.0, high: float = 2.0, empty: bool = True, attributes: type = ReduceAttrs, smooth: bool = True, **more: Any) -> Any:
+    """`smooth`: differentiable for single elements, too."""
+
     def make() -> Iterable[Sample]:
-        for shape, a in _sample_attrs(attributes, **more):
-            yield Sample((draw(shape, low, high),), a)
+        for shape, dims, a in _sample_attrs(attributes, **more):
+            yield Sample((draw(shape, low, high),), a, grad_inputs=None if smooth or dims else ())
         row = attributes((0,), False, **more)
         for shape in ((3,), (200,)):
             yield Sample((draw(shape, low, high, dtype=np.float32),), row, grad_inputs=())
@@ -124,7 +126,7 @@ def _samples(allowed: str, low: float = -2.0, high: float = 2.0, empty: bool = T
         yield Sample((np.array([1.0, np.nan, -np.inf]),), row, grad_inputs=())
         yield Sample((np.zeros((2, 0)),), row)
         if empty:
-            yield Sample((np.zeros((0, 2)),), row)
+            yield Sample((np.zeros((0, 2)),), row, grad_inputs=() if allowed == FLOATING else None)
         else:
             yield Sample((np.zeros((0, 2)),), row, error=DimensionError, match="Expected reduction dim 0 to have non-zero size")
         if "i" in allowed:
@@ -317,7 +319,7 @@ def _composite(name: str, decompose: Callable[..., Any], vjp: Callable[..., Any]
     more = {"correction": 0} if attributes is VarianceAttrs else {}
     return define(
         name, family=REDUCE, attrs=attributes, infer=_rule(name, FLOATING), decompose=_in_float32(decompose), vjp=vjp,
-        samples=_samples(FLOATING, attributes=attributes, **more), doc=doc,
+        samples=_samples(FLOATING, attributes=attributes, smooth=name != "std", **more), doc=doc,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def _special(low: float, high: float, dtype: Any) -> np.ndarray:
 
 
 def of_one(
-    low: float = -2.0, high: float = 2.0, attrs: Attrs = NO_ATTRS, ints: bool = False, away_from: float | None = None, unsigned: bool = True
+    low: float = -2.0, high: float = 2.0, attrs: Attrs = NO_ATTRS, ints: bool = False, away_from: float | None = None, unsigned: bool = True, bools: bool = False,
 ) -> Samples:
     """Samples of f(x): values in [low, high], every floating dtype, special values, no elements; `away_from`: a kink to avoid."""
 
@@ -50,6 +50,11 @@ def of_one(
             yield Sample((np.array([-3, 0, 2, 7]),), attrs)
             if unsigned:
                 yield Sample((np.array([3, 0, 255], np.uint8),), attrs)
+            if bools:
+                yield Sample((np.array([True, False]),), attrs)
+                yield Sample((np.array([1j]),), attrs, error=DTypeError, match="got complex128")
+            else:
+                yield Sample((np.array([True, False]),), attrs, error=DTypeError, match="got bool")
         else:
             yield Sample((np.array([1, 2]),), attrs, error=DTypeError, match="floating-point")
 

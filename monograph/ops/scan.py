@@ -15,7 +15,7 @@ from monograph.core.errors import DTypeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Family, OpDef, Sample, define
-from monograph.ops.compare import eq, gt, isnan, le, logical_and, logical_or, lt
+from monograph.ops.compare import eq, gt, logical_and, lt
 from monograph.ops.elementwise import abs as absolute
 from monograph.ops.elementwise import cast, exp, log, log1p, maximum, where
 from monograph.ops.movement import flip
@@ -194,12 +194,17 @@ def _logcumsumexp_from_end(x: Node, dim: int) -> Node:
 
 
 def _logcumsumexp_gradient(g: Node, y: Node, a: ScanAttrs, x: Node) -> list[Node | None]:
-    """sum(g * exp(x - y)) from here on, its positive and its negative part apart, so that each is a sum of exponentials."""
+    """sum(g * exp(x - y)) from here on, its positive and its negative part apart, so that each is a sum of exponentials.
+
+    Where y is -inf all values so far are, and get no share.
+    """
     g, y, wide = widen(g), widen(y), widen(x)
     zero, one, nothing = constant(0, g.dtype), constant(1, g.dtype), constant(MINUS_INFINITY, g.dtype)
+    some = gt(y, nothing)
     parts = []
-    for of_sign, size in ((gt(g, zero), g), (lt(g, zero), -g)):
-        logs = where(of_sign, log(where(of_sign, size, one)), nothing) - y
+    for sign, size in ((gt(g, zero), g), (lt(g, zero), -g)):
+        counts = logical_and(sign, some)
+        logs = where(counts, log(where(counts, size, one)) - where(some, y, zero), nothing)
         parts.append(exp(_logcumsumexp_from_end(logs, a.dim) + wide))
     return [narrow(parts[0] - parts[1], x.dtype)]
 

@@ -272,7 +272,7 @@ def _pad_reference(a: PadAttrs, x: np.ndarray) -> np.ndarray:
 def _pad_samples() -> Iterable[Sample]:
     yield Sample((draw((2, 3)),), PadAttrs((1, 0), (0, 2), 1.5))
     yield Sample((draw((4, 3)),), PadAttrs((-1, 2), (-2, -1)))
-    yield Sample((draw((2, 2), 0, 1),), PadAttrs((3, -2), (0, 4), float("-inf")))
+    yield Sample((draw((2, 2), 0, 1),), PadAttrs((3, -2), (0, 4), float("-inf")), grad_inputs=())
     yield Sample((draw((0, 2)),), PadAttrs((1, 0), (1, 0)))
     yield Sample((draw(()),), PadAttrs((), ()))
     yield Sample((np.array([True, False]),), PadAttrs((1,), (1,), True))

@@ -40,15 +40,14 @@ def offsets(kernel: Ints) -> Iterator[Ints]:
 
 def reached(offset: Ints, out: Ints, stride: Ints, dilation: Ints) -> tuple[slice, ...]:
     """Of a padded input: the elements that position `offset` of every window sees, as slices of the spatial dimensions."""
-    return tuple(
-        slice(o * d, o * d + (n - 1) * s + 1 if n else o * d, s) for o, n, s, d in zip(offset, out, stride, dilation, strict=True)
-    )
+    return tuple(slice(o * d, o * d + (n - 1) * s + 1 if n else o * d, s) for o, n, s, d in zip(offset, out, stride, dilation, strict=True))
 
 
 def padded_spatial(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints) -> Ints:
     """Sizes of a padded input that every window fits in (ceil_mode: also the last one, which sticks out)."""
     return tuple(
-        max(size + 2 * p, (n - 1) * s + d * (k - 1) + 1) for size, k, s, p, d, n in zip(spatial, kernel, stride, padding, dilation, out, strict=True)
+        max(size + 2 * p, (n - 1) * s + d * (k - 1) + 1)
+        for size, k, s, p, d, n in zip(spatial, kernel, stride, padding, dilation, out, strict=True)
     )
 
 

@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 from monograph.autodiff import vjp
+from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
@@ -116,7 +117,7 @@ class Tensor:
         if self._leaf_flag and MODES.grad:
             leaf = self._leaf
             if leaf is None or leaf.inputs[0] is not node:
-                leaf = Node(source.leaf, (node,), source.NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
+                leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
                 leaf.owner = weakref.ref(self)
                 self._leaf = leaf
             return leaf

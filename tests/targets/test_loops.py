@@ -6,13 +6,12 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monograph.targets.llvm.loop_reference import interpret, numpy_dtype
-from monograph.targets.llvm.loop_spec import ELEMENT_BYTES, Instr, LoopKernel, Operand, arg_words, scratch_bytes, units
-from tests.targets.loops_harness import Builder, run, text_of
+from monograph.targets.llvm.loop_spec import ELEMENT_BYTES, units
+from tests.targets.loops_harness import Builder, run
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 SIZES = (0, 1, 2, 7, 8, 9, 31, 33, 64, 65, 130, 1000)

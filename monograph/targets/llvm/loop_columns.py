@@ -1,8 +1,8 @@
 """Reductions vectorised along the last kept dim: one unit is a block of columns, its row values are vectors along the columns.
 
-The reduced dims are walked in order, for all columns of the block at each step; partial results and the row values that later passes need are
-small arrays on the stack, one element a column. Every column is accumulated in the same sequential order (float sums in
-blocks of BLOCK steps of the last reduced dim), whatever its position.
+The reduced dims are walked in order, for all columns of the block at each step; partial results and the row values that later passes
+need are small arrays on the stack, one element a column. Every column is accumulated in the same sequential order (float sums in blocks
+of BLOCK steps of the last reduced dim), whatever its position.
 """
 
 from __future__ import annotations

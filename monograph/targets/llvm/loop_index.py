@@ -1,7 +1,8 @@
 """Indexed access inside loop kernels: gather, scatter, and the check of their indices.
 
-address = base + sum(stride_d * i_d) + sum(extra_stride_k * index_k). Negative indices count from the end; an index out of range is reported in
-the error words and replaced by 0. Where the indices do not change along the vector axis, the address is computed once before the vector loop.
+address = base + sum(stride_d * i_d) + sum(extra_stride_k * index_k). Negative indices count from the end; an index out of range is
+reported in the error words and replaced by 0. Where the indices do not change along the vector axis, the address is computed once,
+before the vector loop.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Where each value of a fused loop kernel is computed: its level in the loop nest, and the passes over the reduced dims.
 
-*Level* of a value: how many loops, outermost first, must be open before it can be computed (0 for constants, all of them for a value that
-changes along the vector axis). *Depth*: how many reductions it has to wait for, one after another. Pass p walks the reduced dims and computes the
-reductions whose argument has depth p, and the full stores of depth p; stage d, before pass d, computes the row values of depth d.
-Full values are computed again in each pass that needs them, unless they are dear and the kernel spills.
+*Level* of a value: how many loops, outermost first, must be open before it can be computed (0 for constants, all of them for a value
+that changes along the vector axis). *Depth*: how many reductions it has to wait for, one after another. Pass p walks the reduced dims
+and computes the reductions whose argument has depth p, and the full stores of depth p; stage d, before pass d, computes the row values
+of depth d. Full values are computed again in each pass that needs them, unless they are dear and the kernel spills.
 """
 
 from __future__ import annotations
@@ -58,7 +58,6 @@ def validate(spec: LoopKernel) -> None:
     """Raises ValueError where a spec contradicts itself."""
     if spec.vector not in ("kept", "reduced") or (spec.vector == "reduced" and not spec.reduced) or (spec.columns and not spec.kept):
         raise ValueError(f"no axis to vectorise along: vector={spec.vector!r} with {spec.kept} kept and {spec.reduced} reduced dims")
-    gathers = 0
     for at, instr in enumerate(spec.instrs):
         where = f"instruction {at} ({instr.op})"
         if any(not 0 <= a < at for a in instr.args):
@@ -80,7 +79,6 @@ def validate(spec: LoopKernel) -> None:
         indices = len(instr.args) - (instr.op in EFFECTS)
         if indices != (operand.extra if instr.op not in ("load", "store") else 0):
             raise ValueError(f"{where} has {indices} indices, operand {instr.attrs[0]} has {operand.extra} extra dims")
-        gathers += instr.op not in ("load", "store")
 
 
 def _classify(spec: LoopKernel) -> tuple[list[bool], list[int], list[int]]:
@@ -207,12 +205,13 @@ def passes_of(spec: LoopKernel) -> Passes:
     for p in range(count):
         passes.append(_one_pass(walk, p, alive, computed, passes, saved))
     stages = [Stage() for _ in range(count + 1)]
-    unit_values = [v for v in sorted(alive) if spec.columns and walk.at_hand(v) and walk.level[v] < walk.dims and instrs[v].op not in ("const", *EFFECTS)]
+    rows = [v for v in sorted(alive) if not walk.full[v] and instrs[v].op not in ("const", *EFFECTS)]
+    unit_values = [v for v in rows if spec.columns and walk.level[v] < walk.dims]
     for d in reversed(range(count + 1)) if spec.reduced else ():
         stage = stages[d]
         stage.effects = [v for v, i in enumerate(instrs) if i.op in EFFECTS and not walk.full[v] and walk.depth[v] == d]
         if not spec.columns:
-            stage.values = [v for v in sorted(alive) if not walk.full[v] and walk.depth[v] == d and instrs[v].op not in ("const", *EFFECTS)]
+            stage.values = [v for v in rows if walk.depth[v] == d]
             continue
         stage.saved = sorted(v for v in saved if walk.depth[v] == d)
         seen: set[int] = set()

@@ -1,8 +1,8 @@
 """Accumulators of reductions, written once for scalars and vectors: start, step, merge, finish.
 
-A reduction runs over SLOTS partial results: element i of a row goes to slot i mod SLOTS whatever the vector width is, so that the width does not
-show in the bits. Sums of floats are cascaded besides: a partial sum is moved to a second one every BLOCK steps, which keeps the rounding
-error of long sums small.
+A reduction runs over SLOTS partial results: element i of a row goes to slot i mod SLOTS whatever the vector width is, so that the
+width does not show in the bits. Sums of floats are cascaded besides: a partial sum is moved to a second one every BLOCK steps, which
+keeps the rounding error of long sums small.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ SLOTS = 32  # partial results of a row
 TAIL_SLOTS = 8  # partial results of the part of a row that does not fill SLOTS
 BLOCK = 128  # steps after which a cascaded sum moves to its second accumulator
 _UNSET = (1 << 63) - 1  # index of an argmax that has seen nothing better than its identity
-_INTEGER_LIMITS = {"i8": (-(1 << 7), (1 << 7) - 1), "i16": (-(1 << 15), (1 << 15) - 1), "i32": (-(1 << 31), (1 << 31) - 1), "i64": (-(1 << 63), (1 << 63) - 1)}
 
 
 class Reducer:
@@ -52,7 +51,8 @@ class Reducer:
         elif self.dtype == "uint8":
             start = 0 if low else 255
         else:
-            start = _INTEGER_LIMITS[ty][0 if low else 1]
+            half = 1 << (int(ty[1:]) - 1)
+            start = -half if low else half - 1
         values = [const(start, vector(ty, n))]
         return [*values, const(_UNSET, vector("i64", n))] if self.arg_of_index else values
 

@@ -1,8 +1,8 @@
 """Reductions vectorised along the last reduced dim: one unit is one kept index, its row values are scalars.
 
-Each row of the last reduced dim is walked in chunks of SLOTS elements, then of TAIL_SLOTS, then one by one; each of the three parts has partial
-results of its own, joined at the end by a fixed tree. Where the expression is long, a chunk is a loop over its vectors
-with the partial results in memory, instead of SLOTS elements written out.
+Each row of the last reduced dim is walked in chunks of SLOTS elements, then of TAIL_SLOTS, then one by one; each of the three parts has
+partial results of its own, joined at the end by a fixed tree. Where the expression is long, a chunk is a loop over its vectors with the
+partial results in memory, instead of SLOTS elements written out.
 """
 
 from __future__ import annotations
@@ -142,7 +142,12 @@ class _Rows:
 
         heavy = self.heavy(this)
         if heavy or any(self.reducers[v].cascaded for v in this.reduces):
-            done = self.carry(f.i64(0), chunks_end, SLOTS * BLOCK, part("chunks"), lambda i, carried: self.block(site, this, i, chunks_end, carried, heavy))
+
+
+            def block(i: Val, carried: Cells) -> Cells:
+                return self.block(site, this, i, chunks_end, carried, heavy)
+
+            done = self.carry(f.i64(0), chunks_end, SLOTS * BLOCK, part("chunks"), block)
         else:
             done = self.carry(f.i64(0), chunks_end, SLOTS, part("chunks"), steps(w.lanes))
         done |= self.carry(chunks_end, rest_end, TAIL_SLOTS, part("rest"), steps(self.narrow))
@@ -173,7 +178,8 @@ class _Rows:
         f, w = self.f, self.w
         end = f.smin(f.add(start, SLOTS * BLOCK), end)
         if not heavy:
-            fresh = {key: [self.reducers[key[0]].identity(w.lanes) for _ in parts] for key, parts in totals.items() if self.reducers[key[0]].cascaded}
+            cascaded = [key for key in totals if self.reducers[key[0]].cascaded]
+            fresh = {key: [self.reducers[key[0]].identity(w.lanes) for _ in totals[key]] for key in cascaded}
             after = self.carry(start, end, SLOTS, {**totals, **fresh}, lambda i, carried: self.steps(site, this, i, w.lanes, carried))
             for key in fresh:
                 after[key] = self.merge(key[0], totals[key], after[key])
@@ -189,7 +195,8 @@ class _Rows:
                 self.put(v, k, self.step(site, env, v, at, w.lanes, self.take(v, k)))
 
         f.loop(start, end, SLOTS, (), lambda i: f.loop(0, SLOTS, w.lanes, (), lambda k: vector(k, i)) and None)
-        return {key: self.merge(key[0], parts, [self.take(key[0], f.i64(k * w.lanes)) for k in range(len(parts))]) for key, parts in totals.items()}
+        stacked = {key: [self.take(key[0], f.i64(k * w.lanes)) for k in range(len(parts))] for key, parts in totals.items()}
+        return {key: self.merge(key[0], parts, stacked[key]) for key, parts in totals.items()}
 
     def merge(self, v: int, a: Partial, b: Partial) -> Partial:
         return [self.reducers[v].merge(self.f, x, y) for x, y in zip(a, b, strict=True)]

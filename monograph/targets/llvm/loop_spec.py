@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from monograph.targets.llvm.loop_passes import passes_of
+from monograph.targets.llvm.loop_passes import MEMORY_OPS, passes_of
 
 COLUMN_BLOCK = 64  # columns of one unit of a reduction vectorised along the kept dim
 REDUCE_KINDS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
@@ -101,16 +101,21 @@ def arg_words(
     operands: Sequence[tuple[Any, Sequence[int], Sequence[tuple[int, int]]]],
     error: Any = None,
 ) -> list[Any]:
-    """The argument record. For each operand: (reference to its first element, byte strides of all dims, [(byte stride, size) of extra dims]).
+    """The argument record. Each operand is (reference to its first element, byte strides of all dims, [(byte stride, size) of extra dims]).
 
-    References (and `error`, the pair of error words) are passed through as they are, so they may be addresses or whatever the planner resolves later.
+    References (and `error`, the pair of error words) are passed through, so they may be addresses or whatever the planner resolves later.
     """
     if len(sizes) != spec.kept + spec.reduced or len(operands) != len(spec.operands):
-        raise ValueError(f"the kernel has {spec.kept}+{spec.reduced} dims and {len(spec.operands)} operands, got sizes {tuple(sizes)} and {len(operands)} operands")
+        raise ValueError(
+            f"the kernel has {spec.kept}+{spec.reduced} dims and {len(spec.operands)} operands, "
+            f"got sizes {tuple(sizes)} and {len(operands)} operands"
+        )
     words: list[Any] = list(sizes)
     for operand, (reference, strides, extras) in zip(spec.operands, operands, strict=True):
         if len(strides) != len(sizes) or len(extras) != operand.extra:
-            raise ValueError(f"operand {operand} needs {len(sizes)} strides and {operand.extra} extra dims, got {tuple(strides)} and {tuple(extras)}")
+            raise ValueError(
+                f"operand {operand} needs {len(sizes)} strides and {operand.extra} extra dims, got {tuple(strides)} and {tuple(extras)}"
+            )
         words += [reference, *strides]
         for stride, size in extras:
             words += [stride, size]
@@ -119,6 +124,25 @@ def arg_words(
             raise ValueError("a kernel that gathers or scatters needs the address of its two error words")
         words.append(error)
     return words
+
+
+def may_share(spec: LoopKernel, written: int, read: int) -> bool:
+    """Whether operand `written` may be the same memory as operand `read` (same first element, same strides): whether the kernel reads each
+    element for the last time before it writes it. Any other overlap of a written operand with another operand is forbidden."""
+    plan, instrs = passes_of(spec), spec.instrs
+    touching = {o: [v for v, i in enumerate(instrs) if i.op in MEMORY_OPS and i.attrs[0] == o] for o in (written, read)}
+    stores, loads = touching[written], touching[read]
+    if len(stores) != 1 or instrs[stores[0]].op != "store" or any(instrs[v].op != "load" for v in loads):
+        return False
+    full = plan.full[stores[0]]
+    a, b = spec.operands[written], spec.operands[read]
+    if any(plan.full[v] != full for v in loads) or a.inner != b.inner or ELEMENT_BYTES[a.dtype] != ELEMENT_BYTES[b.dtype]:
+        return False
+    at = plan.depth[stores[0]]
+    if full:
+        return a.inner != "zero" and not any(v in p.values for p in plan.passes[at + 1 :] for v in loads)
+    later = [*plan.passes[at:], *plan.stages[at + 1 :]]
+    return not spec.columns or not any(v in part.values for part in later for v in loads)
 
 
 def operand_word(spec: LoopKernel, operand: int) -> int:
@@ -133,7 +157,7 @@ def error_word(spec: LoopKernel) -> int:
 
 
 def scratch_bytes(spec: LoopKernel, sizes: Sequence[int]) -> int:
-    """Bytes of scratch memory each thread must give the kernel (0 unless `spec.spill`): one row, or one block of columns, per spilled value."""
+    """Bytes of scratch memory that each thread must give the kernel (0 unless `spec.spill`): a row or block of columns per spilled value."""
     if not spec.spill:
         return 0
     elements = prod(sizes[spec.kept :]) * (COLUMN_BLOCK if spec.columns else 1)

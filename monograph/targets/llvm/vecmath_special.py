@@ -14,6 +14,7 @@ INF = float("inf")
 NAN = float("nan")
 PI = 3.141592653589793
 LOG_PI = 1.1447298858494002
+LOG_2 = 0.6931471805599453
 HALF_LOG_TWO_PI = 0.9189385332046727
 SHIFT = 8
 # B_2k / (2k (2k - 1)): log gamma(x) ~ (x - 1/2) log x - x + log(2 pi) / 2 + (sum c_k x^(1 - 2k))
@@ -79,8 +80,10 @@ def erfinv(x: Num) -> list[Num]:
     away = 1.0 - a  # exact for a >= 1/2
     w = -(log1p(-a) + log1p(a))
     tail = at_most(sqrt(w), 7.0) - 3.0
-    first = select(w < 5.0, horner(w - 2.5, CENTRAL), horner(tail, TAIL)) * a
-    y = first
+    # beyond the polynomials' range: 1 - a = erfc(y) ~ exp(-y^2) / (y sqrt(pi)), solved for y^2 by two rounds of substitution
+    double = w + LOG_2
+    far = sqrt(double - log((double - log(double * PI) * 0.5) * PI) * 0.5)
+    y = select(w < 5.0, horner(w - 2.5, CENTRAL) * a, select(w < 15.0, horner(tail, TAIL) * a, far))
     for _ in range(2):
         # Halley: the second derivative of erf is -2 y times the first
         miss = select(a < 0.5, erf(y) - a, away - erfc(y))

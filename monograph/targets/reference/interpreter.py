@@ -49,7 +49,7 @@ def apply(op: OpDef, attributes: Attrs, *arrays: np.ndarray) -> Any:
 
 def _given(node: Node, values: Mapping[Node, np.ndarray]) -> Any:
     if node in values:
-        return values[node]
+        return np.asarray(values[node])
     return node.value.array(node.shape, node.dtype.np)
 
 

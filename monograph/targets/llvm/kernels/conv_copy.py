@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import Layout, ensure_function
 from monograph.targets.llvm.kernels.element import COMPUTE, at, fill_elements, load
@@ -16,12 +14,15 @@ COPY_NAMES = (
 COPY_WORDS = Layout(*COPY_NAMES)
 
 
+QUIET = 'nounwind noinline "no-builtins"'  # no-builtins: a loop over two elements must not become a call of memset
+
+
 def copy_run(module: Module, dtype: str, width: int) -> str:
     """Adds `void(dst, src, n)`: n adjacent elements to compute values; the last vector overlaps the one before instead of a slow tail."""
     name = f"run_{dtype}_{width}"
 
     def build(name: str) -> None:
-        f = module.function(name, [("ptr", "dst"), ("ptr", "src"), ("i64", "n")], attrs="nounwind", linkage="internal")
+        f = module.function(name, [("ptr", "dst"), ("ptr", "src"), ("i64", "n")], attrs=QUIET, linkage="internal")
         p = f.param
 
         def move(i: Val, n: int) -> None:
@@ -38,6 +39,37 @@ def copy_run(module: Module, dtype: str, width: int) -> str:
     return ensure_function(module, name, build)
 
 
+def spread_run(module: Module, dtype: str) -> str:
+    """Adds `void(dst, src, n, dst_step, src_step)`: n elements to compute values, with steps."""
+    name = f"spread_{dtype}"
+
+    def build(name: str) -> None:
+        params = [("ptr", "dst"), ("ptr", "src"), ("i64", "n"), ("i64", "dst_step"), ("i64", "src_step")]
+        f = module.function(name, params, attrs=QUIET, linkage="internal")
+        p = f.param
+
+        def move(_: Val, dst: Val, src: Val) -> list[Val]:
+            f.store(load(f, dtype, src), dst)
+            return [f.gep(dst, p("dst_step"), COMPUTE[dtype]), at(f, src, p("src_step"), dtype)]
+
+        f.loop(0, p("n"), 1, [p("dst"), p("src")], move)
+        f.ret()
+
+    return ensure_function(module, name, build)
+
+
+def zero_run(module: Module, ty: str) -> str:
+    """Adds `void(dst, begin, end)`: zeros."""
+    name = f"zeros_{ty}"
+
+    def build(name: str) -> None:
+        f = module.function(name, [("ptr", "dst"), ("i64", "begin"), ("i64", "end")], attrs=QUIET, linkage="internal")
+        fill_elements(f, f.param("dst"), f.param("begin"), f.param("end"), f.const(0, ty))
+        f.ret()
+
+    return ensure_function(module, name, build)
+
+
 def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
     """Adds `void(args, dst, src, channels, z, y0, rows, x0)`; `args` begins with COPY_WORDS, `src` is the first channel of the block.
 
@@ -46,15 +78,13 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
     name = f"planes_{dtype}"
 
     def build(name: str) -> None:
-        run = copy_run(module, dtype, tile.lanes)
+        run, spread, zeros = copy_run(module, dtype, tile.lanes), spread_run(module, dtype), zero_run(module, tile.ty)
         params = [("ptr", "args"), ("ptr", "dst"), ("ptr", "src"), ("i64", "channels"), ("i64", "z"), ("i64", "y0"), ("i64", "rows"), ("i64", "x0")]
         f = module.function(name, params, attrs="nounwind noinline", linkage="internal")
         p, w = f.param, COPY_WORDS.read(f, f.param("args"))
-        zero = f.const(0, tile.ty)
         height = f.add(p("rows"), w["extra_rows"])
-
-        def zeros(dst: Val, begin: Val, end: Val) -> None:
-            fill_elements(f, dst, begin, end, zero)
+        plain = f.icmp("eq", w["sub_w"], 1)
+        none = f.i64(0)
 
         def plane(c: Val, t: Val) -> None:
             deep = f.add(f.add(f.mul(p("z"), w["depth_mul"]), w["depth_add"]), f.mul(t, w["depth_step"]))
@@ -79,33 +109,21 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
                 y = f.sub(f.add(f.mul(f.add(p("y0"), r), w["sub_h"]), py), w["pad_h"])
                 dst = f.gep(to, f.mul(r, w["pitch"]), tile.ty)
                 valid = f.binary("and", inside, f.icmp("ult", y, w["size_h"]))
-
-                def fill() -> None:
-                    zeros(dst, f.i64(0), low)
-                    start = at(f, source, f.add(f.mul(y, w["source_h"]), shift), dtype)
-                    place, count = f.gep(dst, low, tile.ty), f.sub(high, low)
-                    f.if_(
-                        f.icmp("eq", w["sub_w"], 1),
-                        lambda: f.call("void", run, place, start, count),
-                        lambda: every_nth(f, place, start, count, w["sub_w"], lambda ptr: load(f, dtype, ptr), dtype, tile.ty),
-                    )
-                    zeros(dst, high, w["pitch"])
-
-                f.if_(valid, fill, lambda: zeros(dst, f.i64(0), w["pitch"]))
+                begin = f.select(valid, low, w["pitch"])
+                count = f.sub(f.select(valid, high, w["pitch"]), begin)
+                start = at(f, source, f.add(f.mul(y, w["source_h"]), shift), dtype)
+                place = f.gep(dst, begin, tile.ty)
+                f.call("void", zeros, dst, none, begin)
+                f.if_(plain, lambda: f.call("void", run, place, start, count), lambda: f.call("void", spread, place, start, count, f.i64(1), w["sub_w"]))
+                f.call("void", zeros, dst, f.add(begin, count), w["pitch"])
 
             f.loop(0, height, 1, (), row)
-            tail = f.gep(to, f.mul(height, w["pitch"]), tile.ty)
-            zeros(tail, f.i64(0), w["extra_columns"])
+            f.call("void", zeros, f.gep(to, f.mul(height, w["pitch"]), tile.ty), none, w["extra_columns"])
 
         f.loop(0, p("channels"), 1, (), lambda c: f.loop(0, w["depth_taps"], 1, (), lambda t: plane(c, t)))
         f.ret()
 
     return ensure_function(module, name, build)
-
-
-def every_nth(f: Fn, dst: Val, src: Val, count: Val, step: Val, fetch: Callable[[Val], Val], dtype: str, ty: str) -> None:
-    """dst[i] = src[i * step]."""
-    f.loop(0, count, 1, (), lambda i: f.store(fetch(at(f, src, f.mul(i, step), dtype)), f.gep(dst, i, ty)))
 
 
 def _clamp(f: Fn, value: Val, high: Val) -> Val:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
-from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes, copy_run
+from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes, copy_run, spread_run
 from monograph.targets.llvm.kernels.element import STORAGE, at, load, narrow
 from monograph.targets.llvm.kernels.epilogue import Epilogue, finish_rows, identity
 from monograph.targets.llvm.kernels.micro import Tile, tap_kernel, tile_for
@@ -78,7 +78,8 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
     tail = epilogue or identity(dtype)
     plain = epilogue is None and not narrow(dtype)
     planes, micro = copy_planes(module, tile, dtype), tap_kernel(module, tile)
-    run = copy_run(module, {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[tile.ty], tile.lanes)
+    sums_dtype = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[tile.ty]
+    movers = copy_run(module, sums_dtype, tile.lanes), spread_run(module, sums_dtype)
     finish = "" if plain else finish_rows(module, dtype, tail, tile.lanes)
     f = module.function(name)
     args, scratch = f.param("args"), f.param("scratch")
@@ -142,7 +143,7 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
             result = at(f, w["result"], offset, tail.out_dtype)
             dense = result if plain else f.gep(scratch, w["dense_at"])
             row_of = f.gep(partial, f.mul(o, w["partial_ld"]), tile.ty)
-            f.loop(0, w["phase_count"], 1, (), lambda phase: _scatter(f, tile, w, run, row_of, dense, phase, (rows, columns, row0, column0)))
+            f.loop(0, w["phase_count"], 1, (), lambda phase: _scatter(f, tile, w, movers, row_of, dense, phase, (rows, columns, row0, column0)))
             if not plain:
                 pointers = f.gep(scratch, w["pointers_at"])
                 for i, operand in enumerate(tail.operands):
@@ -161,7 +162,7 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
     f.ret()
 
 
-def _scatter(f: Fn, tile: Tile, w: dict[str, Val], run: str, sums: Val, to: Val, phase: Val, block: tuple[Val, Val, Val, Val]) -> None:
+def _scatter(f: Fn, tile: Tile, w: dict[str, Val], movers: tuple[str, str], sums: Val, to: Val, phase: Val, block: tuple[Val, ...]) -> None:
     """One channel of one phase, from rows of `pitch` to rows of the result, every `out_h`-th row and `out_w`-th column."""
     rows, columns, row0, column0 = block
     entry = f.gep(w["phases"], f.mul(phase, PHASE_WORDS), "i64")
@@ -170,16 +171,17 @@ def _scatter(f: Fn, tile: Tile, w: dict[str, Val], run: str, sums: Val, to: Val,
     left = f.sub(f.sub(w["out_columns"], column0), b)
     count = f.smin(columns, f.select(f.icmp("sgt", left, 0), f.udiv(f.add(left, f.sub(w["out_w"], 1)), w["out_w"]), f.i64(0)))
 
+    plain = f.icmp("eq", w["out_w"], 1)
+
     def row(y: Val) -> None:
         line = f.add(f.mul(y, w["out_h"]), a)
         start = f.gep(source, f.mul(y, w["pitch"]), tile.ty)
         place = f.gep(to, f.add(f.mul(line, w["out_columns"]), b), tile.ty)
 
-        def spread() -> None:
-            f.loop(0, count, 1, (), lambda x: f.store(f.load(tile.ty, f.gep(start, x, tile.ty)), f.gep(place, f.mul(x, w["out_w"]), tile.ty)))
-
         def write() -> None:
-            f.if_(f.icmp("eq", w["out_w"], 1), lambda: f.call("void", run, place, start, count), spread)
+            run, spread = movers
+            one = f.i64(1)
+            f.if_(plain, lambda: f.call("void", run, place, start, count), lambda: f.call("void", spread, place, start, count, w["out_w"], one))
 
         f.if_(f.icmp("slt", f.add(row0, line), w["out_rows"]), write)
 

@@ -39,13 +39,18 @@ class Tile:
 
 
 def tile_for(dtype: str, machine: Machine, rows: int = 0) -> Tile:
-    """The tile for a compute type: the most rows that the registers hold with two vectors of columns, or a given number of rows (1 or 4)."""
+    """The tile for a compute type: the most rows that the registers hold with two vectors of columns.
+
+    Or another shape: 1 row of eight vectors, 4 rows of as many as fit, -1: the most rows with a single vector.
+    """
     ty = COMPUTE[dtype]
     width = machine.lanes(size_of(ty))
     if rows == 1:
         return Tile(ty, 1, 8, width)
     if rows == 4:
         return Tile(ty, 4, (machine.vector_registers - 1) // 5, width)
+    if rows == -1:
+        return Tile(ty, machine.vector_registers - 4, 1, width)
     return Tile(ty, (machine.vector_registers - 4) // 2, 2, width)
 
 

@@ -1,0 +1,74 @@
+"""monograph: a deep-learning framework whose dynamic graph is its static graph. PyTorch's names and semantics.
+
+This is the front door: everything public is here under torch's name. Nobody inside the house imports from it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from monograph.core.dtype import dtype
+from monograph.core.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from monograph.runtime.threads import get_num_threads, set_num_threads
+from monograph.tensor import FUNCTIONS as _FUNCTIONS
+from monograph.tensor.core import Device as device
+from monograph.tensor.core import Size, Tensor
+from monograph.tensor.dispatch import evaluate as _evaluate
+
+__version__ = "0.1.0"
+
+globals().update({name: function for name, function in _FUNCTIONS.items() if not name.startswith("_")})
+
+inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
+newaxis = None
+
+# Rooms and names that are fetched when first asked for, so that `import monograph` stays quick.
+_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random")
+_LAZY = {
+    "compile": "monograph.tensor.compiling",
+    "explain": "monograph.tensor.compiling",
+    "GradientTape": "monograph.tensor.tape",
+}
+
+
+def eval(*tensors: Any) -> None:  # noqa: A001
+    """Computes the pending values of tensors now (observing them does so by itself).
+
+    >>> import monograph as mg
+    >>> x = mg.ones(3) * 2
+    >>> mg.eval(x)
+    """
+    _evaluate(tensors)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"monograph.{name}")
+    if name in _LAZY:
+        found = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'monograph' has no attribute {name!r}")
+
+
+__all__ = sorted(
+    [
+        *("Size", "Tensor", "device", "dtype", "e", "enable_grad", "eval", "get_num_threads", "inf", "inference_mode", "is_grad_enabled"),
+        *("is_inference_mode_enabled", "nan", "newaxis", "no_grad", "pi", "set_grad_enabled", "set_num_threads"),
+        *(name for name in _FUNCTIONS if not name.startswith("_")),
+        *_MODULES,
+        *_LAZY,
+    ]
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,87 @@
+"""simplify: rules that take work away and never change a bit of the result; cse: equal work is done once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monograph.graph.node import Node
+from monograph.graph.op import Trait
+from monograph.ops import elementwise, movement, source
+from monograph.passes.graph import Graph, rewrite
+
+
+def _constant(node: Node) -> Any:
+    """The value of a constant node, else None."""
+    while node.op is movement.expand or node.op is movement.reshape:
+        node = node.inputs[0]
+    return node.attrs.value if node.op is source.full else None  # type: ignore[attr-defined]
+
+
+def _is_one(node: Node) -> bool:
+    value = _constant(node)
+    return value is not None and value == 1 and not isinstance(value, complex)
+
+
+def _rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    op = node.op
+    if op is elementwise.mul:
+        a, b = inputs
+        if _is_one(b) and a.shape == node.shape:
+            return a
+        if _is_one(a) and b.shape == node.shape:
+            return b
+    elif op is elementwise.div:
+        if _is_one(inputs[1]) and inputs[0].shape == node.shape:
+            return inputs[0]
+    elif op is elementwise.cast:
+        if inputs[0].dtype is node.dtype:
+            return inputs[0]
+    elif op is movement.reshape:
+        x = inputs[0]
+        if x.shape == node.shape:
+            return x
+        if x.op is movement.reshape:
+            return x.inputs[0] if x.inputs[0].shape == node.shape else movement.reshape(x.inputs[0], shape=node.shape)
+    elif op is movement.expand:
+        x = inputs[0]
+        if x.shape == node.shape:
+            return x
+        if x.op is movement.expand:
+            return movement.expand(x.inputs[0], shape=node.shape)
+    elif op is movement.permute:
+        x = inputs[0]
+        dims = node.attrs.dims  # type: ignore[attr-defined]
+        if dims == tuple(range(len(dims))):
+            return x
+        if x.op is movement.permute:
+            both = tuple(x.attrs.dims[d] for d in dims)  # type: ignore[attr-defined]
+            return x.inputs[0] if both == tuple(range(len(dims))) else movement.permute(x.inputs[0], dims=both)
+    elif op is movement.slice:
+        a = node.attrs
+        if inputs[0].shape == node.shape and not any(a.starts) and all(s == 1 for s in a.steps):  # type: ignore[attr-defined]
+            return inputs[0]
+    return None
+
+
+def simplify(graph: Graph) -> Graph:
+    """Identities: multiplying by one, casts and movements that do nothing, movements of movements."""
+    return rewrite(graph, _rule)
+
+
+def cse(graph: Graph) -> Graph:
+    """Nodes of the same op, attributes and inputs become one node (impure ones excepted)."""
+    seen: dict[Any, Node] = {}
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        if Trait.IMPURE in node.op.traits or node.op is source.scalar:
+            return None
+        key = (node.op, node.attrs, inputs, node.dtype)
+        found = seen.get(key)
+        if found is None:
+            found = node if inputs == node.inputs else None
+            if found is None:
+                found = Node(node.op, inputs, node.attrs, node.shape, node.dtype)
+            seen[key] = found
+        return found
+
+    return rewrite(graph, rule)
