@@ -45,7 +45,8 @@ class Child:
     """A contender's process. It reads a number of steps from its standard input and answers with the seconds they took."""
 
     def __init__(self, workload: str, name: str, threads: int) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "MONOGRAPH_NUM_THREADS": str(threads)}
+        settings = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MONOGRAPH_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(settings, str(threads))}
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.harness", workload, name],

@@ -17,9 +17,8 @@ def lines() -> list[Line]:
         for name, figures in seconds.items():
             figures += fresh_process(f"import time; start = time.perf_counter(); import {name}; print(time.perf_counter() - start)")
     medians = {name: statistics.median(figures[1:]) for name, figures in seconds.items()}
-    return [
-        Line(TITLE, name, value, "s", None if name == "torch" else value / medians["torch"], BARS.get(name, "")) for name, value in medians.items()
-    ]
+    ratios = {"torch": None, "monograph": medians["monograph"] / medians["torch"]}
+    return [Line(TITLE, name, value, "s", ratios[name], BARS.get(name, "")) for name, value in medians.items()]
 
 
 if __name__ == "__main__":

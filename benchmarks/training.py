@@ -1,4 +1,4 @@
-"""Training steps written once for both frameworks, and the contenders that run them: torch on 1 and 2 threads, ours uncompiled and compiled."""
+"""Training steps written once for both frameworks: torch on 1 and 2 threads, ours uncompiled and compiled."""
 
 from __future__ import annotations
 

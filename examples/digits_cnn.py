@@ -138,7 +138,7 @@ def main() -> int:
     data = load()
     model = DigitsCNN()
     count = sum(p.numel() for p in model.parameters())
-    print(f"{len(data[0])} images to learn from, {len(data[2])} to test on; a network of {count:,} parameters, {mg.get_num_threads()} threads")
+    print(f"{len(data[0])} images to learn from, {len(data[2])} to test on; {count:,} parameters, {mg.get_num_threads()} threads")
 
     start = time.perf_counter()
     losses, accuracies, seconds = train(model, data)

@@ -64,8 +64,8 @@ def draw_curves(panel: Panel, losses: Sequence[float], accuracies: Sequence[floa
         panel.text(panel.at(1.015, share), f"{floor + share * (1 - floor):.0%}", anchor="lm", color=ORANGE)
     panel.draw.line([panel.at(0, 1), panel.at(0, 0), panel.at(1, 0)], INK)
     panel.text(panel.at(0.5, -0.03), f"{len(losses)} steps, {len(accuracies)} epochs", anchor="ma", color=PALE)
-    panel.text(panel.at(0.97, 0.55), "loss (log scale)", 14, BLUE, "ra")
-    panel.text(panel.at(0.97, 0.50), f"accuracy, {accuracies[-1]:.2%} at the end", 14, ORANGE, "ra")
+    panel.text(panel.at(0, -0.03), "loss (log scale)", 14, BLUE)
+    panel.text(panel.at(1, -0.03), f"accuracy, {accuracies[-1]:.2%} at the end", 14, ORANGE, "ra")
 
 
 def draw_matrix(panel: Panel, labels: np.ndarray, predicted: np.ndarray) -> None:

@@ -6,6 +6,7 @@ This is the front door: everything public is here under torch's name. Nobody ins
 from __future__ import annotations
 
 import importlib
+from math import e, inf, nan, pi
 from typing import Any
 
 from monograph.core.dtype import dtype
@@ -27,7 +28,6 @@ __version__ = "0.1.0"
 
 globals().update({name: function for name, function in _FUNCTIONS.items() if not name.startswith("_")})
 
-inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
 newaxis = None
 
 # Rooms and names that are fetched when first asked for, so that `import monograph` stays quick.

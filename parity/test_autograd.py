@@ -361,8 +361,8 @@ def custom_function_with_two_outputs(t):
 @program
 def gradient_at_kinks(t):
     x = t.tensor([-1.0, 0.0, 1.0], requires_grad=True)
-    total = x.relu().sum() + x.abs().sum() + x.clamp(0, 1).sum() + t.maximum(x, t.zeros(3)).sum() + x.sign().sum() + t.nn.functional.leaky_relu(x).sum()
-    total.backward()
+    kinks = (x.relu(), x.abs(), x.clamp(0, 1), t.maximum(x, t.zeros(3)), x.sign(), t.nn.functional.leaky_relu(x))
+    sum(kink.sum() for kink in kinks).backward()
     return x.grad
 
 

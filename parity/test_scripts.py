@@ -36,7 +36,8 @@ def loaded(name: str, text: str) -> ModuleType:
 def test_losses_follow_torch(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
     changed = with_imports_of_monograph(text)
-    assert sum(a != b for a, b in zip(text.splitlines(), changed.splitlines(), strict=True)) == len(re.findall(r"^(?:import|from) torch", text, re.MULTILINE))
+    imports = re.findall(r"^(?:import|from) torch", text, re.MULTILINE)
+    assert sum(a != b for a, b in zip(text.splitlines(), changed.splitlines(), strict=True)) == len(imports)
 
     theirs, ours = loaded(f"{script.stem}_torch", text), loaded(f"{script.stem}_monograph", changed)
     their_model, our_model = theirs.make_model(), ours.make_model()
@@ -55,7 +56,8 @@ def test_losses_follow_torch(script: Path) -> None:
 def test_weights_go_back_to_torch(script: Path) -> None:
     """What monograph initialises has torch's names, shapes, dtypes and spread."""
     text = script.read_text(encoding="utf-8")
-    theirs, ours = loaded(f"{script.stem}_torch", text).make_model(), loaded(f"{script.stem}_monograph", with_imports_of_monograph(text)).make_model()
+    theirs = loaded(f"{script.stem}_torch", text).make_model()
+    ours = loaded(f"{script.stem}_monograph", with_imports_of_monograph(text)).make_model()
     state = {name: torch.from_numpy(np.array(value.detach().numpy())) for name, value in ours.state_dict().items()}
     for name, value in theirs.state_dict().items():
         assert state[name].dtype == value.dtype and state[name].shape == value.shape, name

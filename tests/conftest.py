@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("house")
 def _same_randomness_every_time() -> None:
     """Seed every generator before each test, so that no test depends on which ones ran before it."""
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002  (the legacy generator is the one that user code shares)
+    np.random.seed(0)  # the generator that user code shares
     monograph = sys.modules.get("monograph")
     if monograph is not None and hasattr(monograph, "manual_seed"):
         monograph.manual_seed(0)

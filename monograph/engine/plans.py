@@ -45,7 +45,17 @@ class ReferencePlan:
 
 
 Maker = Callable[[Sequence[Node], Sequence[Node], Sequence[Node]], Plan]
-_makers: dict[str, Maker] = {"reference": ReferencePlan}
+
+
+def _cpu(sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
+    # Imported when the first graph is computed: the compiler would cost every `import monograph` a tenth of a second.
+    from monograph.targets.cpu.plan import CpuPlan  # noqa: PLC0415
+
+    _makers["cpu"] = CpuPlan
+    return CpuPlan(sources, scalars, outputs)
+
+
+_makers: dict[str, Maker] = {"reference": ReferencePlan, "cpu": _cpu}
 
 
 def register_target(name: str, maker: Maker) -> None:

@@ -1,4 +1,4 @@
-"""Activation functions and other elementwise composites. Each keeps whole in the graph; half precision is computed in float32 and rounded once."""
+"""Activation functions and other elementwise composites; half precision is computed in float32 and rounded once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, attrs
 from monograph.core.dtype import dtype as DType
-from monograph.core.dtype import float32, iinfo
+from monograph.core.dtype import iinfo
 from monograph.core.errors import DTypeError, MonographError, ShapeError
 from monograph.core.shape import Shape
+from monograph.graph.node import record
 from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops import reference_math as rm
 from monograph.ops.broadcasting import FLOATING, fixed, lift, sum_to, ternary, unary
@@ -20,7 +21,7 @@ from monograph.ops.compare import ge, gt, le, logical_and, lt
 from monograph.ops.elementwise import (
     REAL,
     abs,
-    as_dtype,
+    backward_op,
     erf,
     exp,
     expm1,
@@ -31,6 +32,7 @@ from monograph.ops.elementwise import (
     square,
     tanh,
     where,
+    whole_in_float32,
 )  # fmt: skip
 from monograph.ops.reference_math import plain
 from monograph.ops.samples import draw, of_one, whole
@@ -89,20 +91,6 @@ class ValueAttrs(Attrs):
 # ---- makers ----
 
 
-def _wide(x: Any) -> Any:
-    return as_dtype(x, float32) if x.dtype.itemsize == 2 else x
-
-
-def _whole_in_float32(decompose: Callable[..., Any]) -> Callable[..., Any]:
-    def computed(a: Any, *xs: Any) -> Any:
-        d = xs[0].dtype
-        if d.itemsize != 2 or d.kind != "f":
-            return decompose(a, *xs)
-        return as_dtype(decompose(a, *[_wide(x) for x in xs]), d)
-
-    return computed
-
-
 def _reference(function: Callable[..., Any]) -> Callable[..., Any]:
     def reference(a: Any, *xs: np.ndarray) -> np.ndarray:
         return plain(lambda *wide: function(a, *wide))(a, *xs)
@@ -115,16 +103,20 @@ def _activation(
     attributes: type[Attrs] = NoAttrs, examples: tuple[Attrs, ...] = (NO_ATTRS,), away_from: float | None = None, allowed: str = FLOATING,
     check: Callable[[Any, Any], None] | None = None, more: tuple[Sample, ...] = (), traits: tuple[Trait, ...] = (), doc: str = "",
 ) -> OpDef:  # fmt: skip
-    """y = f(x). `slope(g, a, x)` is the gradient; `function(a, x)` is f in NumPy; `check(a, x)` refuses bad attributes."""
+    """y = f(x). `function(a, x)` is f in NumPy; `check(a, x)` refuses bad attributes.
+
+    `slope(g, a, x)` is the gradient; it becomes an op of its own, `<name>_backward`.
+    """
     plain_rule = unary(name, allowed)
 
     def checking_rule(a: Any, x: Any) -> tuple[Shape, DType]:
         check(a, x)  # type: ignore[misc]
         return plain_rule(a, x)
 
+    backward = backward_op(f"{name}_backward", lambda a, g, x: slope(g, a, x), attributes, examples)
+
     def vjp(g: Any, y: Any, a: Any, x: Any) -> list[Any]:
-        d = g.dtype
-        return [slope(g, a, x) if d.itemsize != 2 else as_dtype(slope(_wide(g), a, _wide(x)), d)]
+        return [record(backward, (g, x), a)]
 
     def samples() -> Iterable[Sample]:
         for a in examples:
@@ -132,7 +124,8 @@ def _activation(
         yield from more
 
     return define(
-        name, family=FAMILY, attrs=attributes, infer=plain_rule if check is None else checking_rule, decompose=_whole_in_float32(decompose), vjp=vjp,
+        name, family=FAMILY, attrs=attributes, infer=plain_rule if check is None else checking_rule, decompose=whole_in_float32(decompose),
+        vjp=vjp,
         reference=_reference(function), samples=samples, traits=(Trait.POINTWISE, *traits), doc=doc,
     )  # fmt: skip
 
@@ -208,7 +201,8 @@ softplus = _activation(
     doc="log(1 + exp(beta * x)) / beta.",
 )  # fmt: skip
 mish = _activation(
-    "mish", lambda a, x: x * tanh(softplus(x, beta=1.0, threshold=20.0)), _mish_slope, lambda a, x: x * np.tanh(_softplus_numpy(SoftplusAttrs(), x)),
+    "mish", lambda a, x: x * tanh(softplus(x, beta=1.0, threshold=20.0)), _mish_slope,
+    lambda a, x: x * np.tanh(_softplus_numpy(SoftplusAttrs(), x)),
     doc="x * tanh(softplus(x)).",
 )  # fmt: skip
 log_sigmoid = _activation(
@@ -293,7 +287,9 @@ def _check_clamp(a: RangeAttrs, x: Any) -> None:
         limits = iinfo(x.dtype)
         for bound in (a.min, a.max):
             if bound is not None and not limits.min <= bound <= limits.max:
-                raise MonographError(f"clamp: the bound {bound} cannot be converted to {x.dtype.name} without overflow; cast the input first")
+                raise MonographError(
+                    f"clamp: the bound {bound} cannot be converted to {x.dtype.name} without overflow; cast the input first"
+                )
 
 
 def _hardswish_slope(g: Any, a: Any, x: Any) -> Any:
@@ -304,31 +300,38 @@ def _hardswish_slope(g: Any, a: Any, x: Any) -> Any:
 
 leaky_relu = _activation(
     "leaky_relu", lambda a, x: where(gt(x, _zero(x)), x, x * a.negative_slope),
-    lambda g, a, x: where(gt(x, _zero(x)), g, g * a.negative_slope), lambda a, x: np.where(x > 0, x, x * x.dtype.type(a.negative_slope)), SlopeAttrs,
+    lambda g, a, x: where(gt(x, _zero(x)), g, g * a.negative_slope), lambda a, x: np.where(x > 0, x, x * x.dtype.type(a.negative_slope)),
+    SlopeAttrs,
     (SlopeAttrs(0.01), SlopeAttrs(0.3)), away_from=0.0,
 )  # fmt: skip
 clamp = _activation(
     "clamp", lambda a, x: _bounded(x, a.min, a.max), _clamp_slope, _clamp_numpy, RangeAttrs,
     (RangeAttrs(-1, 1), RangeAttrs(None, 1), RangeAttrs(-1, None), RangeAttrs(1, -1)), allowed=REAL, check=_check_clamp,
     more=(
-        Sample((np.array([3, 200], np.uint8),), RangeAttrs(5, 100)), Sample((np.ones(2),), RangeAttrs(None, None), error=ValueError, match="At least one"),
-        Sample((np.ones(2, np.uint8),), RangeAttrs(-1, None), error=MonographError, match="-1 cannot be converted to uint8 without overflow"),
+        Sample((np.array([3, 200], np.uint8),), RangeAttrs(5, 100)),
+        Sample((np.ones(2),), RangeAttrs(None, None), error=ValueError, match="At least one"),
+        Sample((np.ones(2, np.uint8),), RangeAttrs(-1, None), error=MonographError,
+            match="-1 cannot be converted to uint8 without overflow"),
     ), traits=(Trait.IDEMPOTENT,),
     doc="The gradient passes at the bounds; where min > max the result is max.",
 )  # fmt: skip
 hardtanh = _activation(
     "hardtanh", lambda a, x: _bounded(x, a.min, a.max), lambda g, a, x: _strictly_inside(g, x, a.min, a.max), _clamp_numpy, RangeAttrs,
-    (RangeAttrs(-1.0, 1.0),), allowed=REAL, check=_check_clamp, traits=(Trait.IDEMPOTENT,), doc="As clamp, but the gradient is zero at the bounds.",
+    (RangeAttrs(-1.0, 1.0),), allowed=REAL, check=_check_clamp, traits=(Trait.IDEMPOTENT,),
+    doc="As clamp, but the gradient is zero at the bounds.",
 )  # fmt: skip
 relu6 = _activation(
-    "relu6", lambda a, x: _bounded(x, 0, 6), lambda g, a, x: _strictly_inside(g, x, 0, 6), lambda a, x: np.minimum(np.maximum(x, 0), 6), allowed=REAL,
+    "relu6", lambda a, x: _bounded(x, 0, 6), lambda g, a, x: _strictly_inside(g, x, 0, 6), lambda a, x: np.minimum(np.maximum(x, 0), 6),
+    allowed=REAL,
     away_from=0.0, traits=(Trait.IDEMPOTENT,),
 )  # fmt: skip
 hardsigmoid = _activation(
     "hardsigmoid", lambda a, x: _bounded(x + 3, 0, 6) / 6,
     lambda g, a, x: _strictly_inside(g / 6, x, -3, 3), lambda a, x: np.clip(x + 3, 0, 6) / 6,
 )  # fmt: skip
-hardswish = _activation("hardswish", lambda a, x: x * _bounded(x + 3, 0, 6) / 6, _hardswish_slope, lambda a, x: x * np.clip(x + 3, 0, 6) / 6)
+hardswish = _activation(
+    "hardswish", lambda a, x: x * _bounded(x + 3, 0, 6) / 6, _hardswish_slope, lambda a, x: x * np.clip(x + 3, 0, 6) / 6
+)
 
 
 # ---- of three inputs ----
@@ -367,7 +370,9 @@ def _three_samples(examples: tuple[Attrs, ...], ints: bool = False, low: float =
             yield Sample((draw((2, 3)), draw((2, 3), seed=1), draw((2, 3), low, 2.0, 2)), a)
             yield Sample((draw((2, 1)), draw((3,), seed=1), draw((), low, 2.0, 2)), a)
             yield Sample((draw((0, 2)), draw((2,)), draw((2,), low, 2.0)), a)
-            yield Sample((draw((5,), dtype=np.float16), draw((5,), dtype=np.float16, seed=1), draw((5,), low, 2.0, 2, np.float16)), a, grad_inputs=())
+            yield Sample(
+                (draw((5,), dtype=np.float16), draw((5,), dtype=np.float16, seed=1), draw((5,), low, 2.0, 2, np.float16)), a, grad_inputs=()
+            )
         if ints:
             yield Sample((whole((3,), 0, 9), whole((3,), 0, 9, 1), whole((3,), 1, 9, 2)), ValueAttrs(2))
         yield Sample((draw((2,)), draw((3,)), draw((2,))), examples[0], error=ShapeError, match="must match the size of tensor b")
@@ -377,17 +382,22 @@ def _three_samples(examples: tuple[Attrs, ...], ints: bool = False, low: float =
 
 
 lerp = define(
-    "lerp", family=FAMILY, infer=ternary("lerp"), decompose=_whole_in_float32(_lerp), vjp=_lerp_vjp, samples=_three_samples((NO_ATTRS,), low=-1.0),
+    "lerp", family=FAMILY, infer=ternary("lerp"), decompose=whole_in_float32(_lerp), vjp=_lerp_vjp,
+    samples=_three_samples((NO_ATTRS,), low=-1.0),
     reference=plain(lambda x, y, w: np.where(np.abs(w) < 0.5, x + w * (y - x), y - (y - x) * (1 - w))), traits=[Trait.POINTWISE],
     doc="x + w * (y - x), exact at w = 0 and w = 1.",
 )  # fmt: skip
 addcmul = define(
-    "addcmul", family=FAMILY, attrs=ValueAttrs, infer=ternary("addcmul", REAL), decompose=_whole_in_float32(lambda a, x, p, q: x + _scaled(p, a.value) * q),
-    vjp=_addcmul_vjp, reference=_reference(lambda a, x, p, q: x + a.value * p * q), samples=_three_samples((ValueAttrs(1), ValueAttrs(-0.5)), ints=True),
+    "addcmul", family=FAMILY, attrs=ValueAttrs, infer=ternary("addcmul", REAL),
+    decompose=whole_in_float32(lambda a, x, p, q: x + _scaled(p, a.value) * q),
+    vjp=_addcmul_vjp, reference=_reference(lambda a, x, p, q: x + a.value * p * q),
+    samples=_three_samples((ValueAttrs(1), ValueAttrs(-0.5)), ints=True),
     traits=[Trait.POINTWISE], doc="x + value * p * q.",
 )  # fmt: skip
 addcdiv = define(
-    "addcdiv", family=FAMILY, attrs=ValueAttrs, infer=ternary("addcdiv"), decompose=_whole_in_float32(lambda a, x, p, q: x + _scaled(p, a.value) / q),
-    vjp=_addcdiv_vjp, reference=_reference(lambda a, x, p, q: x + a.value * p / q), samples=_three_samples((ValueAttrs(1), ValueAttrs(-0.5))),
+    "addcdiv", family=FAMILY, attrs=ValueAttrs, infer=ternary("addcdiv"),
+    decompose=whole_in_float32(lambda a, x, p, q: x + _scaled(p, a.value) / q),
+    vjp=_addcdiv_vjp, reference=_reference(lambda a, x, p, q: x + a.value * p / q),
+    samples=_three_samples((ValueAttrs(1), ValueAttrs(-0.5))),
     traits=[Trait.POINTWISE], doc="x + value * p / q.",
 )  # fmt: skip

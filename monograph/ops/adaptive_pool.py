@@ -25,7 +25,7 @@ from monograph.ops.reduce import sum as sum_dims
 from monograph.ops.scattering import gather
 from monograph.ops.source import arange, constant, project
 from monograph.ops.views import expand, reshape
-from monograph.ops.windows import Sizes
+from monograph.ops.windows import Sizes, at
 
 POOL = Family.POOL
 
@@ -77,7 +77,7 @@ def _even(spatial: Sizes, out: Sizes) -> dict[str, Any] | None:
 
 
 def _members(size: Any, windows: Any) -> tuple[Node, Node, Node]:
-    """Along one dimension: positions of each window's members [windows, longest], which of them are real, and how many. The others repeat the last."""
+    """Along one dimension: positions of each window's members [windows, longest], which are real (others repeat the last), and how many."""
     start = floor_divide(arange(start=0, step=size, length=windows, dtype=int64), constant(windows, int64))
     end = floor_divide(arange(start=size + windows - 1, step=size, length=windows, dtype=int64), constant(windows, int64))
     longest = size // windows + (1 if size % windows == 0 else 2)
@@ -157,7 +157,7 @@ def _max_gradient(gs: tuple[Node | None, ...], y: Node, a: AdaptivePoolAttrs, x:
 # ---------------------------------------------------------------- meaning
 
 
-def _windows_of(x: np.ndarray, a: AdaptivePoolAttrs) -> Iterable[tuple[tuple[int, ...], tuple[Any, ...]]]:
+def _windows_of(x: np.ndarray, a: AdaptivePoolAttrs) -> Iterable[tuple[tuple[int, ...], Any]]:
     """(place in the output, index of the window in the input) of every window."""
     spatial = x.shape[x.ndim - len(a.output_size) :]
     for place in np.ndindex(*a.output_size):
@@ -168,7 +168,7 @@ def _avg_reference(a: AdaptivePoolAttrs, x: np.ndarray) -> np.ndarray:
     n = len(a.output_size)
     y = np.zeros((*x.shape[: x.ndim - n], *a.output_size), x.dtype)
     for place, window in _windows_of(x, a):
-        y[(..., *place)] = np.mean(x[window], axis=tuple(range(-n, 0)))
+        y[at(place)] = np.mean(x[window], axis=tuple(range(-n, 0)))
     return y
 
 
@@ -180,8 +180,8 @@ def _max_reference(a: AdaptivePoolAttrs, x: np.ndarray) -> tuple[np.ndarray, np.
     for place, window in _windows_of(x, a):
         row = x[window].reshape(*lead, -1) if prod(lead) else np.zeros((*lead, 1), x.dtype)
         best = np.argmax(row.astype(np.float64) if row.dtype.kind not in "iu" else row, axis=-1)
-        values[(..., *place)] = np.take_along_axis(row, best[..., None], -1)[..., 0]
-        indices[(..., *place)] = positions[window].reshape(-1)[best]
+        values[at(place)] = np.take_along_axis(row, best[..., None], -1)[..., 0]
+        indices[at(place)] = positions[window].reshape(-1)[best]
     return values, indices
 
 

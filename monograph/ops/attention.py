@@ -31,7 +31,7 @@ MINUS_INFINITY = float("-inf")
 
 @attrs
 class AttentionAttrs(Attrs):
-    """`is_causal`: query i sees keys 0..i only; `scale`: factor of the scores (None: 1 / sqrt of the head size); `has_mask`: a mask follows."""
+    """`is_causal`: query i sees keys 0..i only; `scale`: factor of the scores (None: 1 / sqrt(head size)); `has_mask`: a mask follows."""
 
     is_causal: bool = False
     scale: float | None = None
@@ -163,7 +163,8 @@ def _attention_samples() -> Iterable[Sample]:
         error=DTypeError,
         match="Expected attn_mask dtype",
     )
-    yield Sample((*some((3, 4), (5, 4), (5, 2)), np.ones((3, 4), bool)), AttentionAttrs(has_mask=True), error=ShapeError, match="")
+    q, k, v = some((3, 4), (5, 4), (5, 2))
+    yield Sample((q, k, v, np.ones((3, 4), bool)), AttentionAttrs(has_mask=True), error=ShapeError, match="must match the size of tensor b")
 
 
 scaled_dot_product_attention = define(

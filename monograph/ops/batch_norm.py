@@ -89,7 +89,7 @@ def _training(a: BatchNormAttrs, x: Node, *parameters: Node) -> tuple[Node, Node
 
 def _training_gradient(gs: tuple[Node | None, ...], y: Node, a: BatchNormAttrs, x: Node, *parameters: Node) -> list[Node | None]:
     g, g_mean, g_variance = gs
-    weight, bias = affine(a, parameters)
+    weight, _ = affine(a, parameters)
     n, dims, wide = len(x.shape), _over_batch(x), widen(x)
     centred = wide - per_channel(project(y, index=1), n)
     gx: Node | None = None

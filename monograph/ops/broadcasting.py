@@ -16,7 +16,14 @@ from monograph.ops.source import constant
 Infer = Callable[..., tuple[Shape, DType]]
 
 FLOATING, NUMERIC, INTEGRAL, ANY = "f", "fuic", "uib", "fuicb"
-_WORDS = {FLOATING: "floating-point", NUMERIC: "numeric (not bool)", INTEGRAL: "integer or bool", "fui": "real (not bool)", "ui": "integer", "fuib": "real"}
+_WORDS = {
+    FLOATING: "floating-point",
+    NUMERIC: "numeric (not bool)",
+    INTEGRAL: "integer or bool",
+    "fui": "real (not bool)",
+    "ui": "integer",
+    "fuib": "real",
+}
 
 
 def sum_to(g: Any, shape: Shape) -> Any:

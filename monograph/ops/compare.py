@@ -9,7 +9,7 @@ import numpy as np
 
 from monograph.core.errors import DTypeError
 from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, Trait, define
-from monograph.ops.broadcasting import ANY, FLOATING, INTEGRAL, Infer, binary, comparison, predicate, unary
+from monograph.ops.broadcasting import ANY, INTEGRAL, Infer, binary, comparison, predicate, unary
 from monograph.ops.reference_math import plain, testing
 from monograph.ops.samples import SPECIAL, of_two
 
@@ -85,13 +85,15 @@ def _bit_samples(shift: bool) -> Callable[[], Iterable[Sample]]:
 
 def _bits(name: str, infer: Infer, function: Callable[..., Any], traits: tuple[Trait, ...] = (), shift: bool = False) -> OpDef:
     return define(
-        name, family=COMPARE, infer=infer, reference=plain(function), vjp=BITS, samples=_bit_samples(shift), traits=(Trait.POINTWISE, *traits),
+        name, family=COMPARE, infer=infer, reference=plain(function), vjp=BITS, samples=_bit_samples(shift),
+        traits=(Trait.POINTWISE, *traits),
     )  # fmt: skip
 
 
 bitwise_not = define(
     "bitwise_not", family=COMPARE, infer=unary("bitwise_not", INTEGRAL), reference=plain(np.invert), vjp=BITS, traits=[Trait.POINTWISE],
-    samples=lambda: [Sample((np.array([0, 5, -6]),)), Sample((np.array([True, False]),)), Sample((np.ones(2),), error=DTypeError, match="integer or bool")],
+    samples=lambda: [Sample((np.array([0, 5, -6]),)), Sample((np.array([True, False]),)),
+        Sample((np.ones(2),), error=DTypeError, match="integer or bool")],
 )  # fmt: skip
 bitwise_and = _bits("bitwise_and", binary("bitwise_and", INTEGRAL), np.bitwise_and, _both_ways)
 bitwise_or = _bits("bitwise_or", binary("bitwise_or", INTEGRAL), np.bitwise_or, _both_ways)

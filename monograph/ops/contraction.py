@@ -1,4 +1,4 @@
-"""Products that sum over a common dimension: matmul, and what is said in terms of it (linear, addmm, dot, outer; einsum has its own file)."""
+"""Products that sum over a common dimension: matmul, and in terms of it linear, addmm, dot, outer. Einsum: `einsum.py`."""
 
 from __future__ import annotations
 
@@ -160,7 +160,9 @@ def _linear_gradient(g: Node, y: Node, a: Attrs, x: Node, w: Node, b: Node | Non
     gx = matmul(g2, w)
     gx = gx if len(x.shape) == 2 else reshape(gx, shape=x.shape)
     gw = matmul(transpose_last(g2), x2)
-    return [gx, gw] if b is None else [gx, gw, sum_to(g2, b.shape)]
+    if b is None:
+        return [gx, gw]
+    return [gx, gw, sum_dims(g2, dims=(0,), keepdim=False) if b.shape else sum_to(g2, ())]
 
 
 def _linear_samples() -> Iterable[Sample]:
@@ -219,9 +221,9 @@ def _addmm_samples() -> Iterable[Sample]:
 
 
 addmm = define(
-    "addmm", family=CONTRACTION, attrs=AddmmAttrs, infer=_addmm_type, decompose=_addmm, vjp=VIA_DECOMPOSITION, samples=_addmm_samples
-)
-addmm.doc = "beta * c + alpha * (x @ y); c broadcasts; beta = 0 leaves c out altogether."
+    "addmm", family=CONTRACTION, attrs=AddmmAttrs, infer=_addmm_type, decompose=_addmm, vjp=VIA_DECOMPOSITION, samples=_addmm_samples,
+    doc="beta * c + alpha * (x @ y); c broadcasts; beta = 0 leaves c out altogether.",
+)  # fmt: skip
 
 
 def _dot_type(a: Attrs, x: Any, y: Any) -> tuple[Shape, DType]:

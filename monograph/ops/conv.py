@@ -7,7 +7,6 @@ at every order. A bias is an `add` of a reshaped vector.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
+from monograph.ops import conv_reference
 from monograph.ops.precision import half_in_single
 from monograph.ops.views import pad
-from monograph.ops.windows import Ints, Sizes, by, inside, offsets, output_sizes, padded, padded_spatial, reached
+from monograph.ops.windows import Ints, Sizes, by, output_sizes
 
 CONV = Family.CONV
 
@@ -168,53 +168,6 @@ def _backward_weight_type(a: ConvWeightAttrs, g: Any, x: Any) -> tuple[Shape, DT
     return (g.shape[1], x.shape[1] // a.groups, *a.kernel_size), _check_types(x, g, "conv_backward_weight")
 
 
-# ---------------------------------------------------------------- meaning
-
-
-def _grouped(array: np.ndarray, groups: int, axis: int) -> np.ndarray:
-    """The channels of `axis` as [groups, channels per group]."""
-    s = array.shape
-    return array.reshape(*s[:axis], groups, s[axis] // groups, *s[axis + 1 :])
-
-
-def _geometry(a: Any, spatial: Ints, kernel: Ints) -> tuple[Ints, Ints]:
-    """(output sizes, sizes of the padded input)."""
-    out = output_sizes(spatial, kernel, a.stride, a.padding, a.dilation)
-    return out, padded_spatial(spatial, kernel, a.stride, a.padding, a.dilation, out)
-
-
-def _conv(a: ConvAttrs, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    kernel = w.shape[2:]
-    out, sizes = _geometry(a, x.shape[2:], kernel)
-    xp, wg = _grouped(padded(x, sizes, a.padding, 0), a.groups, 1), _grouped(w, a.groups, 0)
-    y = np.zeros((x.shape[0], a.groups, w.shape[0] // a.groups, *out), x.dtype)
-    for o in offsets(kernel):
-        y += np.einsum("ngc...,goc->ngo...", xp[(..., *reached(o, out, a.stride, a.dilation))], wg[(..., *o)])
-    return y.reshape(x.shape[0], w.shape[0], *out)
-
-
-def _backward_input(a: ConvInputAttrs, g: np.ndarray, w: np.ndarray) -> np.ndarray:
-    kernel = w.shape[2:]
-    out, sizes = _geometry(a, a.input_shape_spatial, kernel)
-    gg, wg = _grouped(g, a.groups, 1), _grouped(w, a.groups, 0)
-    xp = np.zeros((g.shape[0], a.groups, w.shape[1], *sizes), g.dtype)
-    for o in offsets(kernel):
-        xp[(..., *reached(o, out, a.stride, a.dilation))] += np.einsum("ngo...,goc->ngc...", gg, wg[(..., *o)])
-    return xp[inside(a.input_shape_spatial, a.padding)].reshape(g.shape[0], w.shape[1] * a.groups, *a.input_shape_spatial)
-
-
-def _backward_weight(a: ConvWeightAttrs, g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    out, sizes = _geometry(a, x.shape[2:], a.kernel_size)
-    n, channels = x.shape[0], x.shape[1] // a.groups
-    gg = _grouped(g, a.groups, 1).reshape(n, a.groups, g.shape[1] // a.groups, prod(out))
-    xp = _grouped(padded(x, sizes, a.padding, 0), a.groups, 1)
-    gw = np.zeros((a.groups, g.shape[1] // a.groups, channels, *a.kernel_size), g.dtype)
-    for o in offsets(a.kernel_size):
-        seen = xp[(..., *reached(o, out, a.stride, a.dilation))].reshape(n, a.groups, channels, prod(out))
-        gw[(..., *o)] = np.einsum("ngop,ngcp->goc", gg, seen)
-    return gw.reshape(g.shape[1], channels, *a.kernel_size)
-
-
 # ---------------------------------------------------------------- records
 
 
@@ -317,18 +270,21 @@ def _backward_weight_gradient(h: Node, y: Node, a: ConvWeightAttrs, g: Node, x: 
 
 
 conv = define(
-    "conv", family=CONV, attrs=ConvAttrs, infer=_conv_type, reference=half_in_single(_conv), vjp=_conv_gradient, samples=_conv_samples,
+    "conv", family=CONV, attrs=ConvAttrs, infer=_conv_type, reference=half_in_single(conv_reference.conv), vjp=_conv_gradient,
+    samples=_conv_samples,
     doc="Convolution (cross-correlation) of x [N, C, ...] with w [O, C / groups, kernel...].",
 )  # fmt: skip
 
 conv_backward_input = define(
-    "conv_backward_input", family=CONV, attrs=ConvInputAttrs, infer=_backward_input_type, reference=half_in_single(_backward_input),
+    "conv_backward_input", family=CONV, attrs=ConvInputAttrs, infer=_backward_input_type,
+    reference=half_in_single(conv_reference.backward_input),
     vjp=_backward_input_gradient, samples=_backward_input_samples,
     doc="The gradient of conv for its input, given that of its output and the weight.",
 )  # fmt: skip
 
 conv_backward_weight = define(
-    "conv_backward_weight", family=CONV, attrs=ConvWeightAttrs, infer=_backward_weight_type, reference=half_in_single(_backward_weight),
+    "conv_backward_weight", family=CONV, attrs=ConvWeightAttrs, infer=_backward_weight_type,
+    reference=half_in_single(conv_reference.backward_weight),
     vjp=_backward_weight_gradient, samples=_backward_weight_samples,
     doc="The gradient of conv for its weight, given that of its output and the input.",
 )  # fmt: skip

@@ -233,8 +233,8 @@ def _class_reference(a: ClassAttrs, log_p: np.ndarray, t: np.ndarray, weight: np
     if a.reduction == "none":
         return losses.reshape(t.shape)
     if a.reduction == "sum":
-        return np.sum(losses)
-    return np.sum(losses) / total if total else np.asarray(np.nan)
+        return np.asarray(np.sum(losses))
+    return np.asarray(np.sum(losses) / total if total else np.nan)
 
 
 def _nll_reference(a: ClassAttrs, x: np.ndarray, t: np.ndarray, *weights: np.ndarray) -> np.ndarray:

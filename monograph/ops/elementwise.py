@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, attrs
 from monograph.core.dtype import bfloat16, bool_, float16, float32, float64, int32, int64, uint8
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError
 from monograph.core.shape import Shape
 from monograph.graph.node import install_operators, record
-from monograph.graph.op import Family, OpDef, Sample, Trait, define
+from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, Trait, define
 from monograph.ops import reference_math as rm
 from monograph.ops.broadcasting import FLOATING, NUMERIC, binary, common_shape, fixed, lift, mismatch, sum_to, unary
 from monograph.ops.compare import eq, ge, gt, isnan, le, logical_and, logical_or, lt
@@ -44,14 +44,41 @@ def _flat(g: Any, y: Any, x: Any) -> Any:
     return zeros_like(x)
 
 
-def _relu_slope(g: Any, y: Any, x: Any) -> Any:
+def whole_in_float32(decompose: Callable[..., Any]) -> Callable[..., Any]:
+    """A decomposition that computes half precision in float32 throughout and rounds once, at the end."""
+
+    def computed(a: Any, *xs: Any) -> Any:
+        d = xs[0].dtype
+        if d.itemsize != 2 or d.kind != "f":
+            return decompose(a, *xs)
+        return as_dtype(decompose(a, *[as_dtype(x, float32) if x.dtype is d else x for x in xs]), d)
+
+    return computed
+
+
+def backward_op(
+    name: str, slope: Callable[[Any, Any, Any], Any], attributes: type[Attrs] = NoAttrs, examples: tuple[Attrs, ...] = (NO_ATTRS,)
+) -> OpDef:
+    """The gradient of an activation as one op, so that recording it costs one node; `slope(a, g, x)`: x is the input or the output."""
+    return define(
+        name, family=ELEMENTWISE, attrs=attributes, infer=binary(name, FLOATING), decompose=whole_in_float32(slope), vjp=VIA_DECOMPOSITION,
+        samples=lambda: [s for a in examples for s in of_two(0.11, 0.89, attrs=a)()], traits=[POINTWISE],
+    )  # fmt: skip
+
+
+def _relu_slope(a: Any, g: Any, y: Any) -> Any:
     zero = constant(0, y.dtype)
     return where(le(y, zero), zero, g)
 
 
+relu_backward = backward_op("relu_backward", _relu_slope)
+sigmoid_backward = backward_op("sigmoid_backward", lambda a, g, y: g * ((1 - y) * y))
+tanh_backward = backward_op("tanh_backward", lambda a, g, y: g * (1 - y * y))
+
+
 neg = _one("neg", np.negative, lambda g, y, x: -g, allowed=NUMERIC)
 abs = _one("abs", np.abs, lambda g, y, x: g * sign(x), of_one(ints=True, away_from=0.0), REAL, (IDEMPOTENT,))
-sign = _one("sign", rm.sign, _flat, of_one(ints=True, away_from=0.0, bools=True), "fuib", (IDEMPOTENT,), doc="-1, 0 or 1; 0 for NaN.")
+sign: OpDef = _one("sign", rm.sign, _flat, of_one(ints=True, away_from=0.0, bools=True), "fuib", (IDEMPOTENT,), doc="0 for NaN.")
 square = _one("square", lambda x: x * x, lambda g, y, x: g * (x * 2), allowed=NUMERIC)
 sqrt = _one("sqrt", np.sqrt, lambda g, y, x: g / (y * 2), of_one(0.3, 3))
 rsqrt = _one("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y, x: g * (y * y * y * -0.5), of_one(0.3, 3))
@@ -64,22 +91,30 @@ log2 = _one("log2", np.log2, lambda g, y, x: g / (x * LN2), of_one(0.3, 3))
 log10 = _one("log10", np.log10, lambda g, y, x: g / (x * LN10), of_one(0.3, 3))
 log1p = _one("log1p", np.log1p, lambda g, y, x: g / (x + 1), of_one(-0.7, 3))
 sin = _one("sin", np.sin, lambda g, y, x: g * cos(x))
-cos = _one("cos", np.cos, lambda g, y, x: -g * sin(x))
+cos: OpDef = _one("cos", np.cos, lambda g, y, x: -g * sin(x))
 tan = _one("tan", np.tan, lambda g, y, x: g * (y * y + 1), of_one(-1.2, 1.2))
 asin = _one("asin", np.arcsin, lambda g, y, x: g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
 acos = _one("acos", np.arccos, lambda g, y, x: -g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
 atan = _one("atan", np.arctan, lambda g, y, x: g / (x * x + 1))
 sinh = _one("sinh", np.sinh, lambda g, y, x: g * cosh(x))
-cosh = _one("cosh", np.cosh, lambda g, y, x: g * sinh(x))
-tanh = _one("tanh", np.tanh, lambda g, y, x: g * (1 - y * y))
+cosh: OpDef = _one("cosh", np.cosh, lambda g, y, x: g * sinh(x))
+tanh = _one("tanh", np.tanh, lambda g, y, x: tanh_backward(g, y))
 asinh = _one("asinh", np.arcsinh, lambda g, y, x: g * rsqrt(x * x + 1))
 acosh = _one("acosh", np.arccosh, lambda g, y, x: g * rsqrt(x * x - 1), of_one(1.3, 3))
 atanh = _one("atanh", np.arctanh, lambda g, y, x: g / (1 - x * x), of_one(-0.8, 0.8))
 erf = _one("erf", rm.erf, lambda g, y, x: g * (exp(-(x * x)) * (2 / ROOT_PI)))
 erfc = _one("erfc", rm.erfc, lambda g, y, x: g * (exp(-(x * x)) * (-2 / ROOT_PI)))
 erfinv = _one("erfinv", rm.erfinv, lambda g, y, x: g * (exp(y * y) * (ROOT_PI / 2)), of_one(-0.9, 0.9))
-sigmoid = _one("sigmoid", rm.sigmoid, lambda g, y, x: g * ((1 - y) * y))
-relu = _one("relu", lambda x: np.maximum(x, 0), _relu_slope, of_one(ints=True, away_from=0.0), REAL, (IDEMPOTENT,), doc="max(x, 0); NaN stays NaN.")
+sigmoid = _one("sigmoid", rm.sigmoid, lambda g, y, x: sigmoid_backward(g, y))
+relu = _one(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda g, y, x: relu_backward(g, y),
+    of_one(ints=True, away_from=0.0),
+    REAL,
+    (IDEMPOTENT,),
+    doc="max(x, 0); NaN stays NaN.",
+)
 floor = _one("floor", unchanged_integers(np.floor), _flat, of_one(-1.8, -1.2, ints=True), REAL, (IDEMPOTENT,))
 ceil = _one("ceil", unchanged_integers(np.ceil), _flat, of_one(-1.8, -1.2, ints=True), REAL, (IDEMPOTENT,))
 round = _one("round", unchanged_integers(np.rint), _flat, of_one(-1.4, -0.6, ints=True), REAL, (IDEMPOTENT,), doc="Half to even.")
@@ -93,7 +128,8 @@ def _two(
 ) -> OpDef:  # fmt: skip
     """z = f(x, y); `slopes(g, z, a, x, y)` are the gradients."""
     return define(
-        name, family=ELEMENTWISE, infer=binary(name, allowed), reference=plain(function), vjp=slopes, samples=samples or of_two(ints=allowed != FLOATING),
+        name, family=ELEMENTWISE, infer=binary(name, allowed), reference=plain(function), vjp=slopes,
+        samples=samples or of_two(ints=allowed != FLOATING),
         traits=(POINTWISE, *traits), doc=doc,
     )  # fmt: skip
 
@@ -212,12 +248,18 @@ sub = _two("sub", np.subtract, _sub_slopes, _no_bools("sub"), NUMERIC)
 mul = _two("mul", np.multiply, _mul_slopes, allowed="fuicb", traits=(COMMUTATIVE, ASSOCIATIVE), doc="Of bools: and.")
 div = _two("div", np.true_divide, _div_slopes, of_two(0.4, 2.0), "fc", doc="True division; integers are cast before.")
 floor_divide = _two("floor_divide", np.floor_divide, _flat_slopes, _divisions, REAL, doc="Rounds down; integers: 0 where the divisor is 0.")
-remainder = _two("remainder", rm.remainder, _remainder_slopes, _divisions, REAL, doc="Has the sign of the divisor; integers: 0 where the divisor is 0.")
+remainder = _two(
+    "remainder", rm.remainder, _remainder_slopes, _divisions, REAL, doc="Has the sign of the divisor; integers: 0 where the divisor is 0."
+)
 fmod = _two("fmod", np.fmod, _fmod_slopes, _divisions, REAL, doc="Has the sign of the dividend; integers: 0 where the divisor is 0.")
 pow = _two("pow", rm.power, _pow_slopes, _powers, REAL, doc="Integers to negative powers truncate to 0, 1 or -1.")
 atan2 = _two("atan2", np.arctan2, _atan2_slopes, of_two(0.3, 2.0))
-maximum = _two("maximum", np.maximum, _extremum_slopes(lambda: lt), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN if either is NaN.")
-minimum = _two("minimum", np.minimum, _extremum_slopes(lambda: gt), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN if either is NaN.")
+maximum = _two(
+    "maximum", np.maximum, _extremum_slopes(lambda: lt), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN if either is NaN."
+)
+minimum = _two(
+    "minimum", np.minimum, _extremum_slopes(lambda: gt), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN if either is NaN."
+)
 fmax = _two("fmax", np.fmax, _number_slopes(lambda: ge), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN only if both are NaN.")
 fmin = _two("fmin", np.fmin, _number_slopes(lambda: le), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN only if both are NaN.")
 copysign = _two("copysign", np.copysign, _copysign_slopes)
@@ -251,7 +293,8 @@ def _where_samples() -> Iterable[Sample]:
 
 
 where = define(
-    "where", family=ELEMENTWISE, infer=_where, reference=lambda a, c, x, y: np.where(c, x, y), vjp=_where_slopes, samples=_where_samples, traits=[POINTWISE],
+    "where", family=ELEMENTWISE, infer=_where, reference=lambda a, c, x, y: np.where(c, x, y), vjp=_where_slopes, samples=_where_samples,
+    traits=[POINTWISE],
 )  # fmt: skip
 
 
@@ -278,8 +321,9 @@ def _cast_samples() -> Iterable[Sample]:
     yield Sample((np.zeros((0, 2)),), CastAttrs(float32), grad_inputs=())
 
 
-cast = define(
-    "cast", family=ELEMENTWISE, attrs=CastAttrs, infer=lambda a, x: (x.shape, a.dtype), reference=_cast, samples=_cast_samples, traits=[POINTWISE],
+cast: OpDef = define(
+    "cast", family=ELEMENTWISE, attrs=CastAttrs, infer=lambda a, x: (x.shape, a.dtype), reference=_cast, samples=_cast_samples,
+    traits=[POINTWISE],
     vjp=lambda g, y, a, x: [cast(g, dtype=x.dtype) if x.dtype.kind in "fc" else None],
     doc="To another dtype; floats to integers truncate, anything but 0 is True.",
 )  # fmt: skip

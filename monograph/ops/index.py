@@ -1,4 +1,4 @@
-"""Reading and writing by index: whole slices along a dim, NumPy's advanced indexing, one-hot rows, embeddings. Re-exports `scattering.py`."""
+"""Reading and writing by index: slices along a dim, NumPy's advanced indexing, one-hot rows, embeddings. Re-exports `scattering.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import int64
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
 from monograph.core.shape import Shape, broadcast_all
-from monograph.graph.op import NotDifferentiable, Sample, define
+from monograph.graph.op import NotDifferentiable, OpDef, Sample, define
 from monograph.ops.broadcasting import fixed, mismatch, sum_to
 from monograph.ops.compare import ne
 from monograph.ops.elementwise import where
@@ -99,7 +99,9 @@ class EmbeddingAttrs(Attrs):
 def _index_length(name: str, index: Any) -> Any:
     check_index_dtype(name, index)
     if len(index.shape) > 1:
-        raise DimensionError(f"{name}(): Index is supposed to be a vector, got shape {list(index.shape)}: flatten it, or index with x[index]")
+        raise DimensionError(
+            f"{name}(): Index is supposed to be a vector, got shape {list(index.shape)}: flatten it, or index with x[index]"
+        )
     return index.shape[0] if index.shape else 1
 
 
@@ -122,7 +124,9 @@ def _index_add(a: IndexAddAttrs, x: Any, index: Any, src: Any) -> Inferred:
         raise mismatch("index_add", x, src)
     expected = x.shape[: a.dim] + (n,) + x.shape[a.dim + 1 :] if x.shape else ()
     if src.shape != expected:
-        raise ShapeError(f"index_add: expected a source of shape {list(expected)} for shape {list(x.shape)} and {n} indices, got {list(src.shape)}")
+        raise ShapeError(
+            f"index_add: expected a source of shape {list(expected)} for shape {list(x.shape)} and {n} indices, got {list(src.shape)}"
+        )
     return x.shape, x.dtype
 
 
@@ -159,18 +163,22 @@ def _index_add_samples() -> Iterable[Sample]:
     yield Sample((x, np.array([1, 3], np.int32), draw((3, 2), seed=1)), IndexAddAttrs(1, -0.5))
     yield Sample((x, np.zeros((0,), np.int64), np.zeros((0, 4))), IndexAddAttrs(0))
     yield Sample((whole((3,), 0, 9), np.array([1, 1]), whole((2,), 0, 9, 1)), IndexAddAttrs(0, 2))
-    yield Sample((draw((3, 2), dtype=np.float16), np.array([1, 1]), draw((2, 2), dtype=np.float16)), IndexAddAttrs(0), grad_inputs=(), tolerance=1e-2)
+    yield Sample(
+        (draw((3, 2), dtype=np.float16), np.array([1, 1]), draw((2, 2), dtype=np.float16)), IndexAddAttrs(0), grad_inputs=(), tolerance=1e-2
+    )
     yield Sample((draw(()), np.array([0]), draw((), seed=1)), IndexAddAttrs(0))
     yield Sample((x, np.array([0, 1]), draw((3, 4))), IndexAddAttrs(0), error=ShapeError, match=r"expected a source of shape \[2, 4\]")
     yield Sample((x, np.array([0]), np.ones((1, 4), np.float32)), IndexAddAttrs(0), error=DTypeError, match="same dtype")
 
 
 index_select = define(
-    "index_select", family=INDEX, attrs=DimAttrs, infer=_index_select, reference=_index_select_reference, samples=_index_select_samples, traits=CHECKS,
+    "index_select", family=INDEX, attrs=DimAttrs, infer=_index_select, reference=_index_select_reference, samples=_index_select_samples,
+    traits=CHECKS,
     vjp=lambda g, y, a, x, index: [index_add(zeros_like(x), index, g, dim=a.dim, alpha=1), None],
 )  # fmt: skip
-index_add = define(
-    "index_add", family=INDEX, attrs=IndexAddAttrs, infer=_index_add, reference=_index_add_reference, samples=_index_add_samples, traits=CHECKS,
+index_add: OpDef = define(
+    "index_add", family=INDEX, attrs=IndexAddAttrs, infer=_index_add, reference=_index_add_reference, samples=_index_add_samples,
+    traits=CHECKS,
     vjp=_index_add_vjp, doc="Adds alpha * src to the slices that the index names, in the order of the index.",
 )  # fmt: skip
 
@@ -235,13 +243,16 @@ def _index_put(a: IndexPutAttrs, x: Any, *rest: Any) -> Inferred:
     region = _indexed_shape("index_put", a.dims, x, tuple(indices))
     if values.dtype is not x.dtype:
         raise DTypeError(
-            f"Index put requires the source and destination dtypes match, got {x.dtype.name} for the destination and {values.dtype.name} for the source"
+            f"Index put requires the source and destination dtypes match, got {x.dtype.name} for the destination and "
+            f"{values.dtype.name} for the source"
         )
     have = values.shape
     if have != region:
         extra = len(region) - len(have)
         if extra < 0 or builtins.any(s != 1 and s != region[extra + i] for i, s in enumerate(have)):
-            raise ShapeError(f"shape mismatch: value tensor of shape {list(have)} cannot be broadcast to indexing result of shape {list(region)}")
+            raise ShapeError(
+                f"shape mismatch: value tensor of shape {list(have)} cannot be broadcast to indexing result of shape {list(region)}"
+            )
     return x.shape, x.dtype
 
 
@@ -296,17 +307,24 @@ def _index_put_samples() -> Iterable[Sample]:
         yield Sample((x, np.asarray(-1), draw((), seed=1)), IndexPutAttrs((1,), add))
         yield Sample((x, np.zeros((0,), np.int64), draw((), seed=1)), IndexPutAttrs((1,), add))
     yield Sample((draw((4,)), np.array([1, 1, 3]), draw((3,), seed=1)), IndexPutAttrs((0,), True))
-    yield Sample((draw((4,), dtype=np.float16), np.array([1, 1]), draw((2,), dtype=np.float16)), IndexPutAttrs((0,), True), grad_inputs=(), tolerance=1e-2)
+    yield Sample(
+        (draw((4,), dtype=np.float16), np.array([1, 1]), draw((2,), dtype=np.float16)),
+        IndexPutAttrs((0,), True),
+        grad_inputs=(),
+        tolerance=1e-2,
+    )
     yield Sample((x, i, draw((3, 4, 5))), IndexPutAttrs((0,)), error=ShapeError, match="cannot be broadcast to indexing result of shape")
     yield Sample((x, i, np.ones((), np.float32)), IndexPutAttrs((0,)), error=DTypeError, match="dtypes match, got float64")
 
 
 index = define(
-    "index", family=INDEX, attrs=IndexAttrs, infer=_index, reference=_index_reference, vjp=_index_vjp, samples=_index_samples, traits=CHECKS,
+    "index", family=INDEX, attrs=IndexAttrs, infer=_index, reference=_index_reference, vjp=_index_vjp, samples=_index_samples,
+    traits=CHECKS,
     doc="x[..., i, ..., j, ...]: NumPy's advanced indexing; negative indices count from the end.",
 )  # fmt: skip
 index_put = define(
-    "index_put", family=INDEX, attrs=IndexPutAttrs, infer=_index_put, reference=_index_put_reference, vjp=_index_put_vjp, samples=_index_put_samples,
+    "index_put", family=INDEX, attrs=IndexPutAttrs, infer=_index_put, reference=_index_put_reference, vjp=_index_put_vjp,
+    samples=_index_put_samples,
     traits=CHECKS, doc="x after x[..., i, ...] = values (or +=); of values for the same place the last one stays.",
 )  # fmt: skip
 
@@ -363,15 +381,18 @@ def _embedding_samples() -> Iterable[Sample]:
 
 
 one_hot = define(
-    "one_hot", family=INDEX, attrs=OneHotAttrs, infer=_one_hot_infer, decompose=_one_hot, traits=CHECKS, doc="int64 rows of zeros with a 1.",
+    "one_hot", family=INDEX, attrs=OneHotAttrs, infer=_one_hot_infer, decompose=_one_hot, traits=CHECKS,
+    doc="int64 rows of zeros with a 1.",
     vjp=NotDifferentiable("its result is whole numbers"),
     samples=lambda: [
-        Sample((np.array([[0, 3], [1, 2]]),), OneHotAttrs(4)), Sample((np.asarray(1),), OneHotAttrs(2)), Sample((np.zeros((0,), np.int64),), OneHotAttrs(3)),
+        Sample((np.array([[0, 3], [1, 2]]),), OneHotAttrs(4)), Sample((np.asarray(1),), OneHotAttrs(2)),
+        Sample((np.zeros((0,), np.int64),), OneHotAttrs(3)),
         Sample((np.array([0]),), OneHotAttrs(0), error=ShapeError, match="must be positive"),
         Sample((np.array([0.0]),), OneHotAttrs(1), error=DTypeError, match="got float64"),
     ],
 )  # fmt: skip
 embedding = define(
-    "embedding", family=INDEX, attrs=EmbeddingAttrs, infer=_embedding_infer, decompose=_embedding, vjp=_embedding_vjp, samples=_embedding_samples,
+    "embedding", family=INDEX, attrs=EmbeddingAttrs, infer=_embedding_infer, decompose=_embedding, vjp=_embedding_vjp,
+    samples=_embedding_samples,
     traits=CHECKS, doc="The rows of `weight` that the labels name.",
 )  # fmt: skip

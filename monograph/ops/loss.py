@@ -1,4 +1,4 @@
-"""Losses of regression and of probabilities: mse, l1, smooth l1, Huber, binary cross entropy, Kullback-Leibler. Classes: `cross_entropy.py`."""
+"""Losses of regression and of probabilities: mse, l1, smooth l1, Huber, binary cross entropy, Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monograph.ops.activation import log_sigmoid
 from monograph.ops.broadcasting import sum_to
 from monograph.ops.compare import eq, le, lt
 from monograph.ops.elementwise import abs as absolute
-from monograph.ops.elementwise import exp, log, log1p, maximum, minimum, sigmoid, square, where
+from monograph.ops.elementwise import exp, log, log1p, maximum, sigmoid, square, where
 from monograph.ops.norm import must_float
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import mean as mean_dims

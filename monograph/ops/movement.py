@@ -35,8 +35,10 @@ from monograph.ops.views import (
 )  # fmt: skip
 
 __all__ = [
-    "DiagonalAttrs", "DimAttrs", "DimsAttrs", "PadAttrs", "RepeatAttrs", "RollAttrs", "ShapeAttrs", "SliceAttrs", "TriangleAttrs", "UnfoldAttrs", "cat",
-    "diagonal", "expand", "flip", "pad", "permute", "repeat", "reshape", "roll", "slice", "slice_scatter", "stack", "tril", "triu", "unfold",
+    "DiagonalAttrs", "DimAttrs", "DimsAttrs", "PadAttrs", "RepeatAttrs", "RollAttrs", "ShapeAttrs", "SliceAttrs", "TriangleAttrs",
+    "UnfoldAttrs", "cat",
+    "diagonal", "expand", "flip", "pad", "permute", "repeat", "reshape", "roll", "slice", "slice_scatter", "stack", "tril", "triu",
+    "unfold",
 ]  # fmt: skip
 
 MOVEMENT = Family.MOVEMENT
@@ -77,8 +79,9 @@ def _flip(a: DimsAttrs, x: Any) -> Inferred:
     return x.shape, x.dtype
 
 
-flip = define(
-    "flip", family=MOVEMENT, attrs=DimsAttrs, infer=_flip, reference=lambda a, x: np.flip(x, a.dims), vjp=lambda g, y, a, x: [flip(g, dims=a.dims)],
+flip: OpDef = define(
+    "flip", family=MOVEMENT, attrs=DimsAttrs, infer=_flip, reference=lambda a, x: np.flip(x, a.dims),
+    vjp=lambda g, y, a, x: [flip(g, dims=a.dims)],
     samples=lambda: [
         Sample((draw((2, 3)),), DimsAttrs((1,))), Sample((draw((2, 3)),), DimsAttrs((0, 1))), Sample((draw((0, 2)),), DimsAttrs((0,))),
         Sample((draw(()),), DimsAttrs(())), Sample((draw((2, 3)),), DimsAttrs((2,)), error=DimensionError, match="different dims"),
@@ -92,21 +95,25 @@ def _cat(a: DimAttrs, *xs: Any) -> Inferred:
     first, dim = xs[0], a.dim
     shape, total = first.shape, first.shape[dim] if dim < len(first.shape) else None
     if total is None:
-        raise DimensionError(f"cat: tensors of shape {list(shape)} have no dimension {dim}" + ("; use stack for 0-d tensors" if not shape else ""))
+        raise DimensionError(
+            f"cat: tensors of shape {list(shape)} have no dimension {dim}" + ("; use stack for 0-d tensors" if not shape else "")
+        )
     for k in range(1, len(xs)):
         x = xs[k]
         if x.dtype is not first.dtype:
             raise mismatch("cat", *xs)
         s = x.shape
         if len(s) != len(shape):
-            raise ShapeError(f"Tensors must have same number of dimensions: got {len(shape)} and {len(s)} (shapes {list(shape)} and {list(s)})")
+            raise ShapeError(
+                f"Tensors must have same number of dimensions: got {len(shape)} and {len(s)} (shapes {list(shape)} and {list(s)})"
+            )
         for d in range(len(s)):
             if d == dim:
                 total = total + s[d]
             elif s[d] != shape[d]:
                 raise ShapeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {shape[d]} but got size {s[d]} for tensor number {k} in the list "
-                    f"(shapes {list(shape)} and {list(s)})"
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {shape[d]} but got size {s[d]} for tensor "
+                    f"number {k} in the list (shapes {list(shape)} and {list(s)})"
                 )
     return shape[:dim] + (total,) + shape[dim + 1 :], first.dtype
 
@@ -131,7 +138,15 @@ def _cat_samples() -> Iterable[Sample]:
     yield Sample((), DimAttrs(0), error=ValueError, match="non-empty list")
 
 
-cat = define("cat", family=MOVEMENT, attrs=DimAttrs, infer=_cat, reference=lambda a, *xs: np.concatenate(xs, a.dim), vjp=_cat_vjp, samples=_cat_samples)
+cat = define(
+    "cat",
+    family=MOVEMENT,
+    attrs=DimAttrs,
+    infer=_cat,
+    reference=lambda a, *xs: np.concatenate(xs, a.dim),
+    vjp=_cat_vjp,
+    samples=_cat_samples,
+)
 
 
 # ---- composites ----
@@ -172,7 +187,7 @@ def _roll_samples() -> Iterable[Sample]:
     yield Sample((draw((3,)),), RollAttrs((1, 2), (0,)), error=ShapeError, match="must align")
 
 
-roll = define(
+roll: OpDef = define(
     "roll", family=MOVEMENT, attrs=RollAttrs, infer=_roll_infer, reference=lambda a, x: np.roll(x, a.shifts, a.dims), decompose=_roll,
     vjp=lambda g, y, a, x: [roll(g, shifts=tuple([-s for s in a.shifts]), dims=a.dims)], samples=_roll_samples,
 )  # fmt: skip
@@ -214,7 +229,9 @@ def _stack_infer(a: DimAttrs, *xs: Any) -> Inferred:
     first = xs[0]
     for k, x in enumerate(xs):
         if x.shape != first.shape:
-            raise ShapeError(f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and {list(x.shape)} at entry {k}")
+            raise ShapeError(
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and {list(x.shape)} at entry {k}"
+            )
         if x.dtype is not first.dtype:
             raise mismatch("stack", *xs)
     if not 0 <= a.dim <= len(first.shape):
@@ -233,7 +250,9 @@ def _stack_samples() -> Iterable[Sample]:
     yield Sample((draw((2, 3)), draw((2, 3), seed=1)), DimAttrs(2))
     yield Sample((draw(()), draw((), seed=1), draw((), seed=2)), DimAttrs(0))
     yield Sample((draw((0, 2)),), DimAttrs(0))
-    yield Sample((draw((2,)), draw((3,))), DimAttrs(0), error=ShapeError, match=r"equal size, but got \[2\] at entry 0 and \[3\] at entry 1")
+    yield Sample(
+        (draw((2,)), draw((3,))), DimAttrs(0), error=ShapeError, match=r"equal size, but got \[2\] at entry 0 and \[3\] at entry 1"
+    )
     yield Sample((draw((2,)), whole((2,), 0, 9)), DimAttrs(0), error=DTypeError, match="same dtype")
     yield Sample((draw((2,)),), DimAttrs(2), error=DimensionError, match="dim 2 is not in")
     yield Sample((), DimAttrs(0), error=ValueError, match="non-empty list")
@@ -250,7 +269,8 @@ def _repeat_infer(a: RepeatAttrs, x: Any) -> Inferred:
     extra = len(repeats) - len(shape)
     if extra < 0:
         raise ShapeError(
-            f"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: repeat {list(repeats)}, shape {list(shape)}"
+            f"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: repeat {list(repeats)}, "
+            f"shape {list(shape)}"
         )
     for r in repeats:
         if r < 0:

@@ -18,7 +18,7 @@ from monograph.core.dtype import float64
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, Sample, define
-from monograph.ops.elementwise import cast, maximum, pow, sqrt
+from monograph.ops.elementwise import maximum, pow, sqrt
 from monograph.ops.precision import narrow, widen
 from monograph.ops.source import constant
 
@@ -193,5 +193,5 @@ def _adam_samples() -> Iterable[Sample]:
 adam_update = define(
     "adam_update", family=OPTIM, attrs=AdamAttrs, infer=_adam_type, decompose=_adam, vjp=NO_GRADIENT, reference=_adam_reference,
     samples=_adam_samples,
-    doc="(parameter, gradient, m, v, step, lr, greatest v if amsgrad) to the new (parameter, m, v, greatest v if amsgrad); step counts from 1.",
+    doc="(parameter, gradient, m, v, step, lr, greatest v if amsgrad) to the new (parameter, m, v, greatest v if amsgrad); step is from 1.",
 )  # fmt: skip

@@ -4,8 +4,8 @@ A generator state is a 64-bit key (the seed) and a 64-bit counter of blocks. A b
 (key, block number). A random tensor drawn at counter c gives element i (row-major) numbers that depend on (key, c, i) alone, so neither
 threads nor fusion nor the order of evaluation can change them:
 
-* `philox_bits`: word i % 4 of block c + i // 4. So are `uniform` in float32 (the upper 24 bits times 2^-24), in float16 (11 bits) and bfloat16
-  (8 bits), and `bernoulli` (the float32 number lies below p).
+* `philox_bits`: word i % 4 of block c + i // 4. So are `uniform` in float32 (the upper 24 bits times 2^-24), in float16 (11 bits) and
+  bfloat16 (8 bits), and `bernoulli` (the float32 number lies below p).
 * `uniform` in float64 and `integers`: words 2 (i % 2) and 2 (i % 2) + 1 of block c + i // 2, the second word being the upper half of
   64 bits. float64 takes the upper 53 bits; an integer is low + floor(bits * (high - low) / 2^64).
 * `normal`: element pairs (2 j, 2 j + 1) are sqrt(-2 log a) times cos(2 pi b) and sin(2 pi b) (Box and Muller 1958). float32: words
@@ -26,7 +26,8 @@ MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 WEYL = (0x9E3779B9, 0xBB67AE85)
 LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
-DTYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64), "float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+DTYPES: dict[str, np.dtype[np.generic]] = {d: np.dtype(d) for d in ("float32", "float64", "float16")}
+DTYPES["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
 DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8}
 
 
@@ -102,5 +103,5 @@ def integers(key: int, counter: int, n: int, low: int, high: int) -> NDArray[np.
 
 def bernoulli(key: int, counter: int, n: int, probability: float | NDArray[np.floating]) -> NDArray[np.bool_]:
     """n booleans, true with the given probability (a number, or one for each element)."""
-    u = uniform(key, counter, n)
-    return np.asarray(u < (probability if isinstance(probability, np.ndarray) else np.float32(probability)))
+    limit = probability if isinstance(probability, np.ndarray) else np.float32(probability)
+    return np.less(uniform(key, counter, n), limit)

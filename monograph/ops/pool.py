@@ -18,7 +18,7 @@ from monograph.core.dtype import int64
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
-from monograph.graph.op import Family, Sample, define
+from monograph.graph.op import Family, OpDef, Sample, define
 from monograph.ops.precision import half_in_single, is_half
 from monograph.ops.scattering import gather
 from monograph.ops.source import project
@@ -155,7 +155,7 @@ def _max_pool(a: MaxPoolAttrs, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     where = np.full((*lead, *out), -1, np.int64)
     for o in offsets(a.kernel):
         seen = reached(o, out, a.stride, a.dilation)
-        value, position = values[(..., *seen)], np.broadcast_to(positions[seen], best.shape)
+        value, position = values[seen], np.broadcast_to(positions[seen], best.shape)
         with np.errstate(invalid="ignore"):
             takes = (position >= 0) & ((where < 0) | (value > best) | (value != value))
         best, where = np.where(takes, value, best), np.where(takes, position, where)
@@ -257,7 +257,7 @@ def _avg_pool(a: AvgPoolAttrs, x: np.ndarray) -> np.ndarray:
     xp = padded(x, padded_spatial(spatial, a.kernel, a.stride, a.padding, one, out), a.padding, 0)
     y = np.zeros((*lead, *out), x.dtype)
     for o in offsets(a.kernel):
-        y += xp[(..., *reached(o, out, a.stride, one))]
+        y += xp[reached(o, out, a.stride, one)]
     return (y / _divisors(a, spatial, out)).astype(x.dtype)
 
 
@@ -267,7 +267,7 @@ def _avg_pool_backward(a: AvgPoolBackwardAttrs, g: np.ndarray) -> np.ndarray:
     share = (g / _divisors(a, a.input_spatial, out)).astype(g.dtype)
     xp = np.zeros((*lead, *padded_spatial(a.input_spatial, a.kernel, a.stride, a.padding, one, out)), g.dtype)
     for o in offsets(a.kernel):
-        xp[(..., *reached(o, out, a.stride, one))] += share
+        xp[reached(o, out, a.stride, one)] += share
     return xp[inside(a.input_spatial, a.padding)]
 
 
@@ -323,7 +323,7 @@ avg_pool = define(
     doc="Means of windows.",
 )  # fmt: skip
 
-avg_pool_backward = define(
+avg_pool_backward: OpDef = define(
     "avg_pool_backward", family=POOL, attrs=AvgPoolBackwardAttrs, infer=_avg_pool_backward_type,
     reference=half_in_single(_avg_pool_backward),
     vjp=lambda h, y, a, g: [avg_pool(h, **_of_pooling(a))], samples=_avg_pool_backward_samples,

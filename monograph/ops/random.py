@@ -18,7 +18,7 @@ from monograph.core.dtype import float16, float32, float64, int64
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
-from monograph.graph.op import Family, NotDifferentiable, Sample, define
+from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, define
 from monograph.ops import philox_reference
 from monograph.ops.compare import ge
 from monograph.ops.elementwise import cast, mul
@@ -131,7 +131,7 @@ def _bernoulli_type(a: Attrs, p: Any, key: Any, offset: Any) -> tuple[Shape, DTy
 
 
 def _bernoulli(a: Attrs, p: np.ndarray, key: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    chances = p.astype(np.float64 if p.dtype == np.float64 else np.float32).reshape(-1)
+    chances: Any = p.astype(np.float64 if p.dtype == np.float64 else np.float32).reshape(-1)
     return philox_reference.bernoulli(int(key), int(offset), p.size, chances).reshape(p.shape).astype(p.dtype)
 
 
@@ -201,7 +201,7 @@ def _dropout_samples() -> Iterable[Sample]:
     yield Sample((np.ones(3, bool), *_state()), DropoutAttrs(), error=DTypeError, match="floating-point")
 
 
-dropout = define(
+dropout: OpDef = define(
     "dropout", family=RANDOM, attrs=DropoutAttrs, infer=_dropout_type, decompose=_dropout, reference=_dropout_reference,
     samples=_dropout_samples,
     vjp=lambda g, y, a, x, key, offset: [dropout(g, key, offset, p=a.p), None, None],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
-from monograph.core.dtype import bool_, float32, int64
+from monograph.core.dtype import bool_, int64
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, DTypeError
 from monograph.core.shape import Shape, reduced_shape
@@ -19,7 +19,7 @@ from monograph.graph.node import record
 from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, define
 from monograph.ops.broadcasting import ANY, FLOATING, NUMERIC, refuse
 from monograph.ops.compare import eq, isfinite
-from monograph.ops.elementwise import as_dtype, exp, log, sqrt, where
+from monograph.ops.elementwise import as_dtype, exp, log, sqrt, where, whole_in_float32
 from monograph.ops.movement import expand, pad, permute, reshape
 from monograph.ops.reference_math import HALVES
 from monograph.ops.samples import draw, whole
@@ -59,21 +59,22 @@ class VarianceAttrs(Attrs):
 _reduce_attrs = lru_cache(maxsize=4096)(ReduceAttrs)
 
 
+@lru_cache(maxsize=4096)
+def _kept(rank: int, dims: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The dims that stay; None if `dims` are not sorted, different dims of a tensor of this rank."""
+    if sorted(set(dims)) != list(dims) or (dims and not 0 <= dims[0] <= dims[-1] < rank):
+        return None
+    return tuple([i for i in range(rank) if i not in dims])
+
+
 def result_shape(name: str, shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
     """The shape after reducing `dims`, which must exist."""
-    rank = len(shape)
-    if len(dims) == rank and not keepdim:
-        for i, d in enumerate(dims):
-            if d != i:
-                break
-        else:
-            return ()
-    before = -1
-    for d in dims:
-        if not before < d < rank:
-            raise DimensionError(f"{name}: dims {list(dims)} must be sorted, different dims of shape {list(shape)}")
-        before = d
-    return reduced_shape(shape, dims, keepdim)
+    kept = _kept(len(shape), dims)
+    if kept is None:
+        raise DimensionError(f"{name}: dims {list(dims)} must be sorted, different dims of shape {list(shape)}")
+    if keepdim:
+        return tuple([1 if i in dims else s for i, s in enumerate(shape)])
+    return tuple([shape[i] for i in kept])
 
 
 def restore(value: Any, like: Any, a: Any) -> Any:
@@ -107,13 +108,16 @@ def _rule(name: str, allowed: str, result: DType | None = None, empty: bool = Tr
 
 def _sample_attrs(attributes: type, **more: Any) -> Iterable[tuple[tuple[int, ...], tuple[int, ...], Any]]:
     for shape, dims, keepdim in [
-        ((2, 3, 4), (0, 1, 2), False), ((2, 3, 4), (1,), True), ((2, 3, 4), (0, 2), False), ((3, 5), (1,), False), ((3, 5), (0,), False), ((), (), False),
+        ((2, 3, 4), (0, 1, 2), False), ((2, 3, 4), (1,), True), ((2, 3, 4), (0, 2), False), ((3, 5), (1,), False), ((3, 5), (0,), False),
+        ((), (), False),
         ((4, 1), (), False),
     ]:  # fmt: skip
         yield shape, dims, attributes(dims, keepdim, **more)
 
 
-def _samples(allowed: str, low: float = -2.0, high: float = 2.0, empty: bool = True, attributes: type = ReduceAttrs, smooth: bool = True, **more: Any) -> Any:
+def _samples(
+    allowed: str, low: float = -2.0, high: float = 2.0, empty: bool = True, attributes: type = ReduceAttrs, smooth: bool = True, **more: Any
+) -> Any:
     """`smooth`: differentiable for single elements, too."""
 
     def make() -> Iterable[Sample]:
@@ -197,7 +201,8 @@ POSITION = NotDifferentiable("its result is a position, a whole number")
 
 sum = define(
     "sum", family=REDUCE, attrs=ReduceAttrs, infer=_rule("sum", "fuic"), reference=_reference(np.sum), samples=_samples(NUMERIC),
-    vjp=lambda g, y, a, x: [_spread(g, x, a)], doc="Keeps the dtype: small integers and bools are cast to int64 before; half precision accumulates in float32.",
+    vjp=lambda g, y, a, x: [_spread(g, x, a)],
+    doc="Keeps the dtype: small integers and bools are cast to int64 before; half precision accumulates in float32.",
 )  # fmt: skip
 prod = define(
     "prod", family=REDUCE, attrs=ReduceAttrs, infer=_rule("prod", "fui"), reference=_reference(np.prod), vjp=_prod_vjp,
@@ -267,15 +272,6 @@ argmin = _position("argmin", np.argmin)
 # ---- composites ----
 
 
-def _in_float32(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Half precision is computed in float32 and rounded once."""
-
-    def decompose(a: Any, x: Any) -> Any:
-        return as_dtype(compute(a, as_dtype(x, float32)), x.dtype) if x.dtype.itemsize == 2 else compute(a, x)
-
-    return decompose
-
-
 def _mean(a: ReduceAttrs, x: Any) -> Any:
     return record(sum, (x,), a) / constant(count(x.shape, a.dims), x.dtype)
 
@@ -315,18 +311,25 @@ def _logsumexp_vjp(g: Any, y: Any, a: ReduceAttrs, x: Any) -> list[Any]:
     return [restore(g, x, a) * exp(x - restore(safe, x, a))]
 
 
-def _composite(name: str, decompose: Callable[..., Any], vjp: Callable[..., Any], attributes: type[Attrs] = ReduceAttrs, doc: str = "") -> OpDef:
-    more = {"correction": 0} if attributes is VarianceAttrs else {}
+def _composite(
+    name: str, decompose: Callable[..., Any], vjp: Callable[..., Any], attributes: type[Attrs] = ReduceAttrs, doc: str = ""
+) -> OpDef:
+    more: dict[str, Any] = {"correction": 0} if attributes is VarianceAttrs else {}
     return define(
-        name, family=REDUCE, attrs=attributes, infer=_rule(name, FLOATING), decompose=_in_float32(decompose), vjp=vjp,
+        name, family=REDUCE, attrs=attributes, infer=_rule(name, FLOATING), decompose=whole_in_float32(decompose), vjp=vjp,
         samples=_samples(FLOATING, attributes=attributes, smooth=name != "std", **more), doc=doc,
     )  # fmt: skip
 
 
-mean = _composite("mean", _mean, lambda g, y, a, x: [_spread(g / constant(count(x.shape, a.dims), g.dtype), x, a)], doc="NaN of no elements.")
+mean = _composite(
+    "mean", _mean, lambda g, y, a, x: [_spread(g / constant(count(x.shape, a.dims), g.dtype), x, a)], doc="NaN of no elements."
+)
 var = _composite(
-    "var", _var, lambda g, y, a, x: [restore(g, x, a) * (_deviation(x, a.dims) * (constant(2, g.dtype) / constant(_freedom(a, x.shape), g.dtype)))],
+    "var", _var, lambda g, y, a,
+    x: [restore(g, x, a) * (_deviation(x, a.dims) * (constant(2, g.dtype) / constant(_freedom(a, x.shape), g.dtype)))],
     VarianceAttrs, doc="In two passes: the mean first.",
 )  # fmt: skip
 std = _composite("std", lambda a, x: sqrt(record(var, (x,), a)), _std_vjp, VarianceAttrs, doc="The square root of `var`.")
-logsumexp = _composite("logsumexp", _logsumexp, _logsumexp_vjp, doc="log of the sum of exponentials, without overflow; -inf of no elements.")
+logsumexp = _composite(
+    "logsumexp", _logsumexp, _logsumexp_vjp, doc="log of the sum of exponentials, without overflow; -inf of no elements."
+)

@@ -18,7 +18,7 @@ HALVES = (float16.np, bfloat16.np)
 
 
 def plain(function: Callable[..., Array]) -> Callable[..., Array]:
-    """The reference of an elementwise op from a NumPy function: half precision is computed in float32 and rounded once; attrs are ignored."""
+    """The reference of an elementwise op from a NumPy function: half precision goes through float32, rounded once."""
 
     def reference(attrs: Any, *xs: Array) -> Array:
         d = xs[0].dtype

@@ -31,7 +31,13 @@ def _special(low: float, high: float, dtype: Any) -> np.ndarray:
 
 
 def of_one(
-    low: float = -2.0, high: float = 2.0, attrs: Attrs = NO_ATTRS, ints: bool = False, away_from: float | None = None, unsigned: bool = True, bools: bool = False,
+    low: float = -2.0,
+    high: float = 2.0,
+    attrs: Attrs = NO_ATTRS,
+    ints: bool = False,
+    away_from: float | None = None,
+    unsigned: bool = True,
+    bools: bool = False,
 ) -> Samples:
     """Samples of f(x): values in [low, high], every floating dtype, special values, no elements; `away_from`: a kink to avoid."""
 

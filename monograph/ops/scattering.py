@@ -1,4 +1,4 @@
-"""Reading and writing along one dim by an index of the same rank: gather, scatter, scatter_add, scatter_reduce. Also the checks that index ops share."""
+"""Reading and writing along one dim by an index of the same rank, and the checks that index ops share."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def _check_ranks(name: str, x: Any, index: Any, dim: int) -> None:
     for d, (n, size) in enumerate(zip(index.shape, x.shape, strict=True)):
         if d != dim and n > size:
             raise ShapeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {dim}"
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self {list(x.shape)} "
+                f"apart from dimension {dim}"
             )
 
 
@@ -96,7 +97,7 @@ def _places(a: Any, x: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, ...]:
     if x.ndim == 0:
         checked(index, 1, 0)
         return ()
-    grid = list(np.indices(index.shape, sparse=True))
+    grid: list[np.ndarray] = list(np.indices(index.shape, sparse=True))
     grid[a.dim] = checked(index, x.shape[a.dim], a.dim)
     return tuple(np.broadcast_arrays(*grid))
 
@@ -116,7 +117,7 @@ def _scatter_reference(a: DimAttrs, x: np.ndarray, index: np.ndarray, src: np.nd
 
 
 def accumulate(function: Any, x: np.ndarray, places: Any, src: np.ndarray) -> np.ndarray:
-    """A copy of x where each place holds function(value, source value), one after the other in the order of the index; rounded at each step."""
+    """A copy of x where each place holds function(value, source value), in the order of the index; rounded at each step."""
     positions = np.asarray(np.arange(x.size).reshape(x.shape)[places])
     values = np.broadcast_to(src, positions.shape).reshape(-1)
     result = x.copy().reshape(-1)
@@ -256,7 +257,9 @@ def _scatter_samples(attributes: Callable[[int], Attrs] = DimAttrs, repeated: bo
             yield Sample((x, whole((3, 5), 0, 4), src), attributes(0))
             yield Sample((draw((2, 3)), np.array([[1, 1, 1, 1], [0, 2, 0, 2]]), draw((2, 4), seed=2)), attributes(1))
             yield Sample((whole((4,), -5, 5), np.array([1, 1, 3]), whole((3,), -5, 5, 1)), attributes(0))
-        yield Sample((draw((3,), dtype=np.float16), np.array([2, 0]), draw((2,), dtype=np.float16)), attributes(0), grad_inputs=(), tolerance=1e-2)
+        yield Sample(
+            (draw((3,), dtype=np.float16), np.array([2, 0]), draw((2,), dtype=np.float16)), attributes(0), grad_inputs=(), tolerance=1e-2
+        )
         yield Sample((draw((3,)), np.zeros((0,), np.int64), np.zeros((0,))), attributes(0))
         yield Sample((draw(()), np.asarray(0), draw((), seed=1)), attributes(0))
         yield Sample((x, distinct, src[:2]), attributes(0), error=ShapeError, match="no larger than src")
@@ -273,7 +276,9 @@ def _scatter_reduce_samples() -> Iterable[Sample]:
             yield from _scatter_samples(lambda dim, r=reduce, i=include: ScatterReduceAttrs(dim, r, i))()  # type: ignore[misc]
     zeros = (np.array([1.0, 2.0, 3.0]), np.array([0, 0, 1, 2, 2]), np.array([0.0, 4.0, 5.0, 6.0, 7.0]))
     yield Sample(zeros, ScatterReduceAttrs(0, "prod"))
-    yield Sample((draw((3,)), np.array([1]), draw((1,))), ScatterReduceAttrs(0, "max"), error=ValueError, match="reduce argument must be either")
+    yield Sample(
+        (draw((3,)), np.array([1]), draw((1,))), ScatterReduceAttrs(0, "max"), error=ValueError, match="reduce argument must be either"
+    )
 
 
 gather = define(
@@ -283,9 +288,19 @@ gather = define(
 )  # fmt: skip
 
 
-def _scatter_op(name: str, attributes: type[Attrs], reference: Callable[..., Any], vjp: Callable[..., Any], samples: Any, doc: str) -> OpDef:
+def _scatter_op(
+    name: str, attributes: type[Attrs], reference: Callable[..., Any], vjp: Callable[..., Any], samples: Any, doc: str
+) -> OpDef:
     return define(
-        name, family=INDEX, attrs=attributes, infer=_scatter_rule(name), reference=reference, vjp=vjp, samples=samples, traits=CHECKS, doc=doc
+        name,
+        family=INDEX,
+        attrs=attributes,
+        infer=_scatter_rule(name),
+        reference=reference,
+        vjp=vjp,
+        samples=samples,
+        traits=CHECKS,
+        doc=doc,
     )
 
 
@@ -293,7 +308,7 @@ scatter = _scatter_op(
     "scatter", DimAttrs, _scatter_reference, _scatter_vjp, _scatter_samples(repeated=False),
     "y[index[i][j]][j] = src[i][j] for dim 0; of values for the same place the last one stays.",
 )  # fmt: skip
-scatter_add = _scatter_op(
+scatter_add: OpDef = _scatter_op(
     "scatter_add", DimAttrs, lambda a, x, index, src: accumulate(np.add, x, _places(a, x, index), _cropped(src, index)), _scatter_add_vjp,
     _scatter_samples(), "y[index[i][j]][j] += src[i][j] for dim 0, in the order of the index.",
 )  # fmt: skip

@@ -110,8 +110,12 @@ def _topk_samples() -> Iterable[Sample]:
     yield Sample((np.ones((2, 3)),), TopkAttrs(4, 1), error=RuntimeError, match="selected index k out of range")
 
 
-sort = define("sort", family=SORT, attrs=SortAttrs, infer=_sort_type, reference=_sort, vjp=_gradient, samples=_sort_samples)
-sort.doc = "(values in order, where each stood)."
+sort = define(
+    "sort", family=SORT, attrs=SortAttrs, infer=_sort_type, reference=_sort, vjp=_gradient, samples=_sort_samples,
+    doc="(values in order, where each stood).",
+)  # fmt: skip
 
-topk = define("topk", family=SORT, attrs=TopkAttrs, infer=_topk_type, reference=_topk, vjp=_gradient, samples=_topk_samples)
-topk.doc = "(the k greatest or least values in order, where each stood)."
+topk = define(
+    "topk", family=SORT, attrs=TopkAttrs, infer=_topk_type, reference=_topk, vjp=_gradient, samples=_topk_samples,
+    doc="(the k greatest or least values in order, where each stood).",
+)  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -14,7 +15,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
 from monograph.core.shape import Shape
-from monograph.graph.op import REGISTRY, Family, Sample, Trait, define
+from monograph.graph.op import REGISTRY, Family, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import mismatch, sum_to
 from monograph.ops.compare import eq
 from monograph.ops.elementwise import add, sub, where
@@ -93,19 +94,27 @@ def _reshape_samples() -> Iterable[Sample]:
     yield Sample((draw((2, 3)),), ShapeAttrs((4,)), error=ShapeError, match="is invalid for input of size 6")
 
 
-reshape = define(
-    "reshape", family=MOVEMENT, attrs=ShapeAttrs, infer=_reshape, reference=lambda a, x: x.reshape(a.shape), traits=VIEW, samples=_reshape_samples,
+reshape: OpDef = define(
+    "reshape", family=MOVEMENT, attrs=ShapeAttrs, infer=_reshape, reference=lambda a, x: x.reshape(a.shape), traits=VIEW,
+    samples=_reshape_samples,
     vjp=lambda g, y, a, x: [reshape(g, shape=x.shape)], unview=lambda a, base, new: reshape(new, shape=base.shape),
 )  # fmt: skip
 
 
 def _permute(a: DimsAttrs, x: Any) -> Inferred:
     shape = x.shape
-    if len(a.dims) != len(shape) or set(a.dims) != set(range(len(shape))):
-        raise ShapeError(f"permute expects each of the {len(shape)} dims of shape {list(shape)} once, got dims {list(a.dims)}")
-    return tuple([shape[d] for d in a.dims]), x.dtype
+    dims = a.dims
+    if len(dims) != len(shape) or not _is_permutation(dims):
+        raise ShapeError(f"permute expects each of the {len(shape)} dims of shape {list(shape)} once, got dims {list(dims)}")
+    return tuple([shape[d] for d in dims]), x.dtype
 
 
+@lru_cache(maxsize=4096)
+def _is_permutation(dims: tuple[int, ...]) -> bool:
+    return sorted(dims) == list(range(len(dims)))
+
+
+@lru_cache(maxsize=4096)
 def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(dims)), key=dims.__getitem__))
 
@@ -118,8 +127,9 @@ def _permute_samples() -> Iterable[Sample]:
     yield Sample((draw((2, 3)),), DimsAttrs((0, 0)), error=ShapeError, match="once, got dims")
 
 
-permute = define(
-    "permute", family=MOVEMENT, attrs=DimsAttrs, infer=_permute, reference=lambda a, x: np.transpose(x, a.dims), traits=VIEW, samples=_permute_samples,
+permute: OpDef = define(
+    "permute", family=MOVEMENT, attrs=DimsAttrs, infer=_permute, reference=lambda a, x: np.transpose(x, a.dims), traits=VIEW,
+    samples=_permute_samples,
     vjp=lambda g, y, a, x: [permute(g, dims=_inverse(a.dims))], unview=lambda a, base, new: permute(new, dims=_inverse(a.dims)),
 )  # fmt: skip
 
@@ -129,8 +139,8 @@ def _expand(a: ShapeAttrs, x: Any) -> Inferred:
     extra = len(want) - len(have)
     if extra < 0:
         raise ShapeError(
-            f"expand: the number of sizes provided ({len(want)}) must be greater or equal to the number of dimensions in the tensor ({len(have)}): "
-            f"shape {list(have)} to {list(want)}"
+            f"expand: the number of sizes provided ({len(want)}) must be greater or equal to the number of dimensions in the tensor "
+            f"({len(have)}): shape {list(have)} to {list(want)}"
         )
     for i, s in enumerate(have):
         n = want[extra + i]
@@ -144,8 +154,8 @@ def _expand(a: ShapeAttrs, x: Any) -> Inferred:
 
 def _unexpand(a: ShapeAttrs, base: Any, new: Any) -> Any:
     raise ShapeError(
-        f"unsupported operation: a write through an expanded tensor, where several elements of shape {list(a.shape)} are one element of shape "
-        f"{list(base.shape)}: clone() the tensor before writing"
+        f"unsupported operation: a write through an expanded tensor, where several elements of shape {list(a.shape)} are one element "
+        f"of shape {list(base.shape)}: clone() the tensor before writing"
     )
 
 
@@ -154,12 +164,15 @@ def _expand_samples() -> Iterable[Sample]:
     yield Sample((draw(()),), ShapeAttrs((2, 2)))
     yield Sample((draw((3, 1)),), ShapeAttrs((3, 0)))
     yield Sample((draw((2, 3)),), ShapeAttrs((2, 3)))
-    yield Sample((draw((3,)),), ShapeAttrs((2, 4)), error=ShapeError, match=r"expanded size of the tensor \(4\) must match the existing size \(3\)")
+    yield Sample(
+        (draw((3,)),), ShapeAttrs((2, 4)), error=ShapeError, match=r"expanded size of the tensor \(4\) must match the existing size \(3\)"
+    )
     yield Sample((draw((3, 2)),), ShapeAttrs((2,)), error=ShapeError, match="greater or equal to the number of dimensions")
 
 
 expand = define(
-    "expand", family=MOVEMENT, attrs=ShapeAttrs, infer=_expand, reference=lambda a, x: np.broadcast_to(x, a.shape), traits=VIEW, samples=_expand_samples,
+    "expand", family=MOVEMENT, attrs=ShapeAttrs, infer=_expand, reference=lambda a, x: np.broadcast_to(x, a.shape), traits=VIEW,
+    samples=_expand_samples,
     vjp=lambda g, y, a, x: [sum_to(g, x.shape)], unview=_unexpand,
 )  # fmt: skip
 
@@ -171,11 +184,13 @@ def _slice(a: SliceAttrs, x: Any) -> Inferred:
     shape = x.shape
     if not len(a.starts) == len(a.steps) == len(a.lengths) == len(shape):
         raise ShapeError(f"slice needs a start, a step and a length for each of the {len(shape)} dims, got {a}")
-    for d, (start, step, length, size) in enumerate(zip(a.starts, a.steps, a.lengths, shape, strict=True)):
+    for start, step, length, size in zip(a.starts, a.steps, a.lengths, shape):  # noqa: B905 - equal lengths, and `strict` costs
         if start == 0 and step == 1 and length == size:
             continue
         if start < 0 or step < 1 or length < 0 or (start + (length - 1) * step >= size if length else start > size):
-            raise DimensionError(f"slice of {length} elements from {start} in steps of {step} does not fit dimension {d} of size {size}")
+            raise DimensionError(
+                f"slice of {length} elements from {start} in steps of {step} does not fit a dimension of size {size} (shape {list(shape)})"
+            )
     return a.lengths, x.dtype
 
 
@@ -199,7 +214,9 @@ def _slice_scatter(a: SliceAttrs, base: Any, new: Any) -> Inferred:
     if new.dtype is not base.dtype:
         raise mismatch("slice_scatter", base, new)
     if new.shape != a.lengths:
-        raise ShapeError(f"expected values of shape {list(a.lengths)} for this region of shape {list(base.shape)}, got shape {list(new.shape)}")
+        raise ShapeError(
+            f"expected values of shape {list(a.lengths)} for this region of shape {list(base.shape)}, got shape {list(new.shape)}"
+        )
     return base.shape, base.dtype
 
 
@@ -222,7 +239,7 @@ def _slice_samples() -> Iterable[Sample]:
     yield Sample((draw((4, 5)),), SliceAttrs((0, 1), (3, 2), (2, 2)))
     yield Sample((draw((4, 5)),), SliceAttrs((4, 0), (1, 1), (0, 5)))
     yield Sample((draw(()),), SliceAttrs((), (), ()))
-    yield Sample((draw((4,)),), SliceAttrs((2,), (1,), (3,)), error=DimensionError, match="does not fit dimension 0 of size 4")
+    yield Sample((draw((4,)),), SliceAttrs((2,), (1,), (3,)), error=DimensionError, match="does not fit a dimension of size 4")
     yield Sample((draw((4,)),), SliceAttrs((0,), (0,), (1,)), error=DimensionError, match="in steps of 0")
     yield Sample((draw((4, 5)),), SliceAttrs((0,), (1,), (1,)), error=ShapeError, match="each of the 2 dims")
 
@@ -236,10 +253,11 @@ def _slice_scatter_samples() -> Iterable[Sample]:
 
 
 slice = define(
-    "slice", family=MOVEMENT, attrs=SliceAttrs, infer=_slice, reference=lambda a, x: x[region(a)], vjp=_slice_vjp, traits=VIEW, samples=_slice_samples,
+    "slice", family=MOVEMENT, attrs=SliceAttrs, infer=_slice, reference=lambda a, x: x[region(a)], vjp=_slice_vjp, traits=VIEW,
+    samples=_slice_samples,
     unview=lambda a, base, new: slice_scatter(base, new, starts=a.starts, steps=a.steps, lengths=a.lengths),
 )  # fmt: skip
-slice_scatter = define(
+slice_scatter: OpDef = define(
     "slice_scatter", family=MOVEMENT, attrs=SliceAttrs, infer=_slice_scatter, reference=_slice_scatter_reference, vjp=_slice_scatter_vjp,
     samples=_slice_scatter_samples, doc="`base` with the elements of a region replaced by `new`.",
 )  # fmt: skip
@@ -262,7 +280,10 @@ def _pad(a: PadAttrs, x: Any) -> Inferred:
 def _pad_reference(a: PadAttrs, x: np.ndarray) -> np.ndarray:
     shape = tuple(low + size + high for low, size, high in zip(a.low, x.shape, a.high, strict=True))
     result = np.full(shape, a.value).astype(x.dtype)
-    source = tuple(builtins.slice(max(-low, 0), max(size - max(-high, 0), max(-low, 0))) for low, size, high in zip(a.low, x.shape, a.high, strict=True))
+    source = tuple(
+        builtins.slice(max(-low, 0), max(size - max(-high, 0), max(-low, 0)))
+        for low, size, high in zip(a.low, x.shape, a.high, strict=True)
+    )
     kept = x[source]
     if kept.size:
         result[tuple(builtins.slice(max(low, 0), max(low, 0) + n) for low, n in zip(a.low, kept.shape, strict=True))] = kept
@@ -280,7 +301,7 @@ def _pad_samples() -> Iterable[Sample]:
     yield Sample((draw((2,)),), PadAttrs((1, 1), (0, 0)), error=ShapeError, match="each of the 1 dims")
 
 
-pad = define(
+pad: OpDef = define(
     "pad", family=MOVEMENT, attrs=PadAttrs, infer=_pad, reference=_pad_reference, samples=_pad_samples,
     vjp=lambda g, y, a, x: [pad(g, low=tuple([-n for n in a.low]), high=tuple([-n for n in a.high]), value=0)],
 )  # fmt: skip
@@ -390,6 +411,7 @@ def _unfold_samples() -> Iterable[Sample]:
 
 
 unfold = define(
-    "unfold", family=MOVEMENT, attrs=UnfoldAttrs, infer=_unfold, reference=_unfold_reference, vjp=_unfold_vjp, unview=_ununfold, traits=VIEW,
+    "unfold", family=MOVEMENT, attrs=UnfoldAttrs, infer=_unfold, reference=_unfold_reference, vjp=_unfold_vjp, unview=_ununfold,
+    traits=VIEW,
     samples=_unfold_samples, doc="Windows along a dim; index_add and index_put are looked up by name: they are defined later.",
 )  # fmt: skip

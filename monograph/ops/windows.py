@@ -38,9 +38,15 @@ def offsets(kernel: Ints) -> Iterator[Ints]:
     return product(*(range(k) for k in kernel))
 
 
-def reached(offset: Ints, out: Ints, stride: Ints, dilation: Ints) -> tuple[slice, ...]:
-    """Of a padded input: the elements that position `offset` of every window sees, as slices of the spatial dimensions."""
-    return tuple(slice(o * d, o * d + (n - 1) * s + 1 if n else o * d, s) for o, n, s, d in zip(offset, out, stride, dilation, strict=True))
+def at(place: Ints) -> Any:
+    """The index of one place in the last dimensions."""
+    return (..., *place)
+
+
+def reached(offset: Ints, out: Ints, stride: Ints, dilation: Ints) -> Any:
+    """The index, within a padded input, of the elements that position `offset` of every window sees."""
+    axes = zip(offset, out, stride, dilation, strict=True)
+    return (..., *(slice(o * d, o * d + (n - 1) * s + 1 if n else o * d, s) for o, n, s, d in axes))
 
 
 def padded_spatial(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints) -> Ints:
@@ -59,6 +65,6 @@ def padded(x: np.ndarray, sizes: Ints, padding: Ints, value: Any) -> np.ndarray:
     return result
 
 
-def inside(spatial: Shape, padding: Ints) -> tuple[Any, ...]:
+def inside(spatial: Shape, padding: Ints) -> Any:
     """The index of the input within its padded form."""
     return (..., *(slice(p, p + n) for p, n in zip(padding, spatial, strict=True)))

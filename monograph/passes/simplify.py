@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from monograph.core.shape import numel
 from monograph.graph.node import Node
 from monograph.graph.op import Trait
-from monograph.ops import elementwise, movement, source
+from monograph.ops import elementwise, movement, reduce, source
 from monograph.passes.graph import Graph, rewrite
 
 
@@ -56,6 +57,19 @@ def _rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if x.op is movement.permute:
             both = tuple(x.attrs.dims[d] for d in dims)  # type: ignore[attr-defined]
             return x.inputs[0] if both == tuple(range(len(dims))) else movement.permute(x.inputs[0], dims=both)
+    elif op in (reduce.sum, reduce.prod, reduce.amax, reduce.amin):
+        x = inputs[0]
+        if all(x.shape[d] == 1 for d in node.attrs.dims):  # type: ignore[attr-defined]
+            return x if x.shape == node.shape else movement.reshape(x, shape=node.shape)
+    elif op in (reduce.any, reduce.all):
+        x = inputs[0]
+        if all(x.shape[d] == 1 for d in node.attrs.dims):  # type: ignore[attr-defined]
+            y = x if x.dtype is node.dtype else elementwise.cast(x, dtype=node.dtype)
+            return y if y.shape == node.shape else movement.reshape(y, shape=node.shape)
+    elif op in (reduce.argmax, reduce.argmin):
+        d = node.attrs.dim  # type: ignore[attr-defined]
+        if numel(inputs[0].shape if d is None else inputs[0].shape[d : d + 1]) == 1:
+            return source.constant(0, node.dtype, node.shape)
     elif op is movement.slice:
         a = node.attrs
         if inputs[0].shape == node.shape and not any(a.starts) and all(s == 1 for s in a.steps):  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""ResNet-18 as in torchvision (BasicBlock, downsample by 1x1 convolution, Kaiming initialisation, zero-initialised residuals), trained on small synthetic images."""
+"""ResNet-18 as in torchvision, trained on small synthetic images."""
 import numpy as np
 
 import torch

@@ -67,7 +67,8 @@ def test_documents_name_existing_files_and_make_targets() -> None:
     wrong = []
     for name in DOCUMENTS:
         text = (ROOT / name).read_text(encoding="utf-8")
-        wrong += [f"{name}: make {target}" for target in TARGETS_OF_MAKE.findall(text) if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
+        targets = TARGETS_OF_MAKE.findall(text)
+        wrong += [f"{name}: make {target}" for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
         links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith(("http", "#"))]
         paths = re.findall(r"`((?:monograph|tests|docs|examples|benchmarks|parity)/[\w./-]*)`", text)
         wrong += [f"{name}: {path}" for path in [*links, *paths] if not (ROOT / path).exists()]

@@ -19,7 +19,7 @@ EXTERNAL = {
     "runtime": {"numpy"},
     "ops": {"numpy", "ml_dtypes"},
     "targets/reference": {"numpy"},
-    "targets/llvm": {"llvmlite", "numpy"},
+    "targets/llvm": {"llvmlite", "numpy", "ml_dtypes"},
     "targets/cpu": {"llvmlite", "numpy"},
     "engine": {"numpy", "safetensors"},
     "tensor": {"numpy"},

@@ -13,9 +13,11 @@ from monograph.targets.llvm.convert import from_memory, memory_type, to_memory
 from monograph.targets.llvm.ir import Fn, Module, Val, size_of
 from monograph.targets.llvm.scalar import emit_scalar
 
-NUMPY = {**{n: np.dtype(n) for n in ("float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool")}, "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+NUMPY = {n: np.dtype(n) for n in ("float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool")}
+NUMPY["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
 NAMES = {v: k for k, v in NUMPY.items()}
 LANES = 8
+KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
 def _loop(f: Fn, op: str, attrs: tuple[object, ...], out: str, dtypes: Sequence[str], n: int) -> None:
@@ -47,7 +49,7 @@ def address(op: str, out: str, dtypes: Sequence[str], attrs: tuple[object, ...] 
 
 def call(kernel: int, words: Sequence[int], begin: int, end: int, scratch: int = 0) -> None:
     record = (ctypes.c_int64 * len(words))(*words)
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(kernel)(ctypes.addressof(record), begin, end, scratch)
+    KERNEL(kernel)(ctypes.addressof(record), begin, end, scratch)
 
 
 def run(op: str, *arrays: np.ndarray, out: str = "", attrs: tuple[object, ...] = (), both: bool = True) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,7 +59,7 @@ class Prepared:
         """Each call in `pieces` ranges, one after the other."""
         for step, (_, _, call) in enumerate(self.steps):
             cuts = [call.n_units * i // pieces for i in range(pieces + 1)]
-            for begin, end in zip(cuts, cuts[1:], strict=False):
+            for begin, end in itertools.pairwise(cuts):
                 if begin < end:
                     self.run_range(step, begin, end)
 

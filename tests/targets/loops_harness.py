@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def text_of(spec: LoopKernel, vector_bytes: int = 32) -> str:
     return module.text()
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(spec: LoopKernel, vector_bytes: int = 32) -> Any:
     return ENTRY(jit().compile("kernel", text_of(spec, vector_bytes)))
 
@@ -44,7 +45,7 @@ def run(
     scratch = raw.ctypes.data + -raw.ctypes.data % 64
     count = units(spec, sizes)
     ends = [0, *sorted(min(max(c, 0), count) for c in cuts), count]
-    for begin, end in zip(ends, ends[1:], strict=False):
+    for begin, end in pairwise(ends):
         compiled(spec, vector_bytes)(words.ctypes.data, begin, end, scratch)
     return int(errors[0]), int(errors[1])
 
@@ -76,7 +77,9 @@ class Builder:
     def reduce(self, kind: str, v: int, dtype: str | None = None) -> int:
         return self.add("reduce", (v,), dtype or self.instrs[v].dtype, kind)
 
-    def operand(self, array: np.ndarray, row: bool = False, written: bool = False, extra: int = 0, strides: Sequence[int] | None = None) -> int:
+    def operand(
+        self, array: np.ndarray, row: bool = False, written: bool = False, extra: int = 0, strides: Sequence[int] | None = None
+    ) -> int:
         """`array` has the domain's dims (sizes 1 = broadcast; only the kept ones with `row`), then the extra dims."""
         dims = self.kept if row else self.kept + self.reduced
         if strides is None:

@@ -51,7 +51,9 @@ def gathered(vector: str, kept: int, sizes: tuple[int, ...], dtype: str, index: 
     assert error == (0, 0) if not errors else error in errors
 
 
-@pytest.mark.parametrize("vector,kept,sizes", [("kept", 1, (100,)), ("kept", 2, (3, 45)), ("reduced", 1, (4, 45)), ("kept", 1, (70, 9)), ("kept", 2, (2, 10, 3))])
+@pytest.mark.parametrize(
+    "vector,kept,sizes", [("kept", 1, (100,)), ("kept", 2, (3, 45)), ("reduced", 1, (4, 45)), ("kept", 1, (70, 9)), ("kept", 2, (2, 10, 3))]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gather_with_changing_indices(vector: str, kept: int, sizes: tuple[int, ...], dtype: str) -> None:
     rng = np.random.default_rng(0)

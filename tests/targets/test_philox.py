@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.targets.elementwise_native import NUMPY, run
 
 from monograph.ops import philox_reference as reference
+from tests.targets.elementwise_native import NUMPY, run
 
 KEY, OFFSET, N = 0x1234567890ABCDEF, 2**32 - 5, 1003
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.targets.elementwise_native import NUMPY, run
 
 from monograph.targets.llvm.scalar import cost, supports
 from monograph.targets.llvm.scalar_rules import RULES
+from tests.targets.elementwise_native import NUMPY, run
 
 Array = np.ndarray
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
@@ -32,10 +32,18 @@ def _grid(dtype: str) -> tuple[Array, Array]:
 
 
 def _same(got: Array, want: Array) -> None:
-    np.testing.assert_array_equal(got.astype(np.float64) if got.dtype == NUMPY["bfloat16"] else got, want.astype(np.float64) if want.dtype == NUMPY["bfloat16"] else want)
+    got, want = (x.astype(np.float64) if x.dtype == NUMPY["bfloat16"] else x for x in (got, want))
+    np.testing.assert_array_equal(got, want)
 
 
-COMPARISONS: dict[str, Callable[..., Array]] = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+COMPARISONS: dict[str, Callable[..., Array]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
 LOGIC: dict[str, Callable[..., Array]] = {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor}
 
 
@@ -52,10 +60,29 @@ def test_comparisons_and_logic(dtype: str) -> None:
 def test_float_arithmetic_rounds_every_op(dtype: str) -> None:
     a, b = _grid(dtype)
     with np.errstate(all="ignore"):
-        for op, reference in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "maximum": np.maximum, "minimum": np.minimum}.items():
-            _same(run(op, a, b), reference(a.astype(np.float64), b.astype(np.float64)).astype(np.float32 if dtype != "float64" else dtype).astype(a.dtype))
+        for op, reference in {
+            "add": np.add,
+            "sub": np.subtract,
+            "mul": np.multiply,
+            "div": np.divide,
+            "maximum": np.maximum,
+            "minimum": np.minimum,
+        }.items():
+            _same(
+                run(op, a, b),
+                reference(a.astype(np.float64), b.astype(np.float64)).astype(np.float32 if dtype != "float64" else dtype).astype(a.dtype),
+            )
         wide = a.astype(np.float64)
-        for op, unary in {"neg": np.negative, "abs": np.abs, "floor": np.floor, "ceil": np.ceil, "round": np.rint, "trunc": np.trunc, "square": np.square, "sqrt": np.sqrt}.items():
+        for op, unary in {
+            "neg": np.negative,
+            "abs": np.abs,
+            "floor": np.floor,
+            "ceil": np.ceil,
+            "round": np.rint,
+            "trunc": np.trunc,
+            "square": np.square,
+            "sqrt": np.sqrt,
+        }.items():
             _same(run(op, a), unary(wide).astype(a.dtype))
         for op, test in {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "signbit": np.signbit}.items():
             real = ~np.isnan(wide) | (op != "signbit")
@@ -92,7 +119,9 @@ def test_integer_arithmetic_wraps_and_never_traps(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_all_quotients_of_small_integers(dtype: str) -> None:
-    a, b = np.meshgrid(np.arange(-128, 128) if dtype != "uint8" else np.arange(256), np.concatenate([np.arange(-128, 0), np.arange(1, 128)]) % 256)
+    a, b = np.meshgrid(
+        np.arange(-128, 128) if dtype != "uint8" else np.arange(256), np.concatenate([np.arange(-128, 0), np.arange(1, 128)]) % 256
+    )
     a, b = a.ravel().astype(dtype), np.where(b > 127, b - 256, b).ravel().astype(dtype)
     with np.errstate(all="ignore"):
         _same(run("floor_divide", a, b), a // b)
@@ -167,7 +196,9 @@ def test_casts_of_what_does_not_fit_are_defined() -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_rounding_to_sixteen_bits(dtype: str) -> None:
     draw = np.random.default_rng(0)
-    x = np.concatenate([draw.integers(0, 2**32, 30_000, dtype=np.uint32).view(np.float32), draw.uniform(-70000, 70000, 10_000).astype(np.float32)])
+    x = np.concatenate(
+        [draw.integers(0, 2**32, 30_000, dtype=np.uint32).view(np.float32), draw.uniform(-70000, 70000, 10_000).astype(np.float32)]
+    )
     with np.errstate(all="ignore"):
         _same(run("cast", x, out=dtype), x.astype(NUMPY[dtype]))
     every = np.arange(1 << 16, dtype=np.uint16).view(NUMPY[dtype])
@@ -193,7 +224,11 @@ def test_operands_are_brought_to_the_result_dtype() -> None:
 
 def test_queries() -> None:
     assert supports("exp", ("float32",)) and supports("exp", ("bfloat16",)) and supports("where", ("bool", "int8", "int8"))
-    assert not supports("sub", ("bool", "bool")) and not supports("bitwise_and", ("float32", "float32")) and not supports("nonsense", ("float32",))
+    assert (
+        not supports("sub", ("bool", "bool"))
+        and not supports("bitwise_and", ("float32", "float32"))
+        and not supports("nonsense", ("float32",))
+    )
     assert cost("add") < cost("exp") < cost("pow") and cost("random_bits") > cost("exp")
     assert all(cost(op) >= 0 for op, _ in RULES)
 

@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.targets.elementwise_native import run
 from scipy import special
+
+from tests.targets.elementwise_native import run
+from tests.targets.special_values import SPECIAL_VALUES
 
 Array = np.ndarray
 Reference = Callable[..., Array]
 
 SPECIALS = [
-    0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38, 88.72283, 88.72284,
-    -87.33655, -103.97, -103.98, 127.99999, 128.0, -149.0, -150.0, 9.0, 17.5, -17.4,
+    0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38, 88.72283,
+    88.72284, -87.33655, -103.97, -103.98, 127.99999, 128.0, -149.0, -150.0, 9.0, 17.5, -17.4,
 ]  # fmt: skip
 
 
@@ -27,13 +29,35 @@ def _log_sigmoid(x: Array) -> Array:
 
 
 LIBRARY: dict[str, Reference] = {
-    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "tanh": np.tanh,
-    "sigmoid": _sigmoid, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
-    "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
+    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
+    "tanh": np.tanh, "sigmoid": _sigmoid, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
 }  # fmt: skip
-SPECIAL: dict[str, Reference] = {"erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv, "digamma": special.digamma, "lgamma": special.gammaln}
-BOUNDS32 = {"exp": 1.0, "exp2": 1.0, "log": 1.0, "log2": 1.0, "log10": 1.0, "expm1": 1.5, "log1p": 1.5, "tanh": 1.5, "erf": 1.5, "sigmoid": 2.05, "sin": 1.6, "cos": 1.6}
-BOUNDS64 = {"exp": 1.0, "exp2": 1.0, "log": 1.0, "log2": 1.5, "log10": 1.5, "log1p": 1.5, "tanh": 2.0, "sin": 1.0, "cos": 1.0, "acos": 1.5}
+SPECIAL: dict[str, Reference] = {
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "erfinv": special.erfinv,
+    "digamma": special.digamma,
+    "lgamma": special.gammaln,
+}
+BOUNDS32 = {
+    "exp": 1.0,
+    "exp2": 1.0,
+    "log": 1.0,
+    "log2": 1.0,
+    "log10": 1.0,
+    "expm1": 1.5,
+    "log1p": 1.5,
+    "tanh": 1.5,
+    "erf": 1.5,
+    "sigmoid": 2.0,
+    "sin": 1.6,
+    "cos": 1.6,
+}
+BOUNDS64 = {
+    "exp": 1.0, "exp2": 1.0, "expm1": 2.0, "log": 1.0, "log2": 1.5, "log10": 1.5, "log1p": 1.5, "tanh": 2.0, "sin": 1.0, "cos": 1.0,
+    "acos": 1.5, "erf": 1.5, "erfc": 4.0, "erfinv": 4.0, "lgamma": 6.0, "digamma": 6.0,
+}  # fmt: skip
 
 
 def _samples(dtype: str, n: int) -> Array:
@@ -42,7 +66,13 @@ def _samples(dtype: str, n: int) -> Array:
     word = np.uint32 if dtype == "float32" else np.uint64
     spread = draw.integers(0, np.iinfo(word).max, n, dtype=word).view(dtype)
     wide = 110 if dtype == "float32" else 750
-    parts = [spread, draw.uniform(-20, 20, n), draw.uniform(-1.2, 1.2, n), 1 + draw.uniform(-0.01, 0.01, n // 2), draw.uniform(-wide, wide, n)]
+    parts = [
+        spread,
+        draw.uniform(-20, 20, n),
+        draw.uniform(-1.2, 1.2, n),
+        1 + draw.uniform(-0.01, 0.01, n // 2),
+        draw.uniform(-wide, wide, n),
+    ]
     return np.concatenate([p.astype(dtype) for p in (*parts, draw.uniform(-1e5, 1e5, n), np.array(SPECIALS))])
 
 
@@ -87,10 +117,18 @@ def test_float64_special_functions_against_scipy(op: str) -> None:
         np.testing.assert_allclose(run(op, x), SPECIAL[op](x), rtol=2e-13, atol=2e-14 if op in ("lgamma", "digamma") else 0)
 
 
+@pytest.mark.parametrize("op", SPECIAL)
+def test_float64_special_functions_to_the_last_places(op: str) -> None:
+    x, want = (np.array(column) for column in zip(*SPECIAL_VALUES[op], strict=True))
+    _assert_close(op, run(op, x), want.astype(np.longdouble), x, BOUNDS64[op] + 0.5)
+
+
 def test_log_sigmoid() -> None:
     x = _samples("float32", 20_000)
     x = x[np.abs(x) < 80]
     _assert_close("log_sigmoid", run("log_sigmoid", x), _log_sigmoid(x.astype(np.float64)), x, 2.5)
+    x = x.astype(np.float64) * 1.0000001
+    _assert_close("log_sigmoid", run("log_sigmoid", x), _log_sigmoid(x.astype(np.longdouble)), x, 3.0)
 
 
 def test_float32_trigonometry_of_huge_arguments() -> None:
@@ -122,7 +160,28 @@ def test_values_that_have_one_right_answer() -> None:
         assert one("digamma", 0.0, dtype) == -np.inf and one("digamma", -0.0, dtype) == np.inf and np.isnan(one("digamma", -1.0, dtype))
 
 
-GRID = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, np.inf, -np.inf, np.nan, 1e38, -1e38, 1e-40, 4.5, 2.0**24 - 1, 2.0**24 + 2, 7.0]
+GRID = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    0.5,
+    -0.5,
+    3.0,
+    -3.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e38,
+    -1e38,
+    1e-40,
+    4.5,
+    2.0**24 - 1,
+    2.0**24 + 2,
+    7.0,
+]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -141,8 +200,12 @@ def test_two_operands_on_special_values(op: str, dtype: str) -> None:
 def test_pow_error() -> None:
     draw = np.random.default_rng(5)
     n = 40_000
-    base = np.concatenate([draw.uniform(0, 3, n), draw.uniform(0.5, 2, n), 2.0 ** draw.uniform(-126, 127, n), draw.uniform(-5, 0, n)]).astype(np.float32)
-    power = np.concatenate([draw.uniform(-30, 30, n), draw.uniform(-140, 140, n), draw.uniform(-1.5, 1.5, n), draw.integers(-20, 20, n)]).astype(np.float32)
+    base = np.concatenate(
+        [draw.uniform(0, 3, n), draw.uniform(0.5, 2, n), 2.0 ** draw.uniform(-126, 127, n), draw.uniform(-5, 0, n)]
+    ).astype(np.float32)
+    power = np.concatenate(
+        [draw.uniform(-30, 30, n), draw.uniform(-140, 140, n), draw.uniform(-1.5, 1.5, n), draw.integers(-20, 20, n)]
+    ).astype(np.float32)
     with np.errstate(all="ignore"):
         _assert_close("pow", run("pow", base, power), np.power(base.astype(np.float64), power), base, 0.51)
         wide = base.astype(np.float64), power.astype(np.float64) * 7

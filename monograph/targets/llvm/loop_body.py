@@ -50,7 +50,10 @@ def lanes_for(spec: LoopKernel, vector_bytes: int) -> int:
 
 
 def has_long_formula(spec: LoopKernel) -> bool:
-    """Whether an op is a long chain of dependent operations (exp, erf...), which runs faster on two registers side by side."""
+    """Whether an op is a long chain of dependent operations (exp, erf...), which runs faster on two registers side by side.
+    Not where lanes are loaded one by one: that would only make the code longer."""
+    if any(o.inner == "strided" or o.extra for o in spec.operands):
+        return False
     return any(i.op not in (*MEMORY_OPS, "const", "index", "reduce") and cost(i.op) >= LONG_FORMULA for i in spec.instrs)
 
 

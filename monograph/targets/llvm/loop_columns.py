@@ -8,6 +8,7 @@ of BLOCK steps of the last reduced dim), whatever its position.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from monograph.targets.llvm.ir import Val
 from monograph.targets.llvm.loop_access import MEMORY_TYPES, load_lanes, store_lanes
@@ -34,7 +35,7 @@ class _Columns:
             for v in stage.saved:
                 w.saved[v] = self.array(w.spec.instrs[v].dtype)
         for v in self.reducers:
-            w.partial[v] = lambda i, n, v=v: self.take(self.totals.get(v) or self.running[v], v, i, n)
+            w.partial[v] = partial(self.take, self.totals.get(v) or self.running[v], v)
 
     def array(self, dtype: str) -> Val:
         return self.f.emit("ptr", f"alloca [{COLUMN_BLOCK} x {MEMORY_TYPES[dtype]}], align 64")

@@ -9,6 +9,7 @@ from monograph.targets.llvm.loop_body import KernelWriter, Site
 from monograph.targets.llvm.loop_passes import Pass
 
 CHEAP, MODERATE = 8, 24  # costs up to which the body is unrolled four times, twice
+TILE = 16  # rows and columns of a tile: as many elements as share a cache line
 
 
 def map_kernel(w: KernelWriter) -> None:
@@ -19,9 +20,15 @@ def map_kernel(w: KernelWriter) -> None:
     operands = w.operands_of([*this.values, *this.effects])
     begin, end = f.param("begin"), f.param("end")
     if spec.kept == 0:
-        f.loop(begin, end, 1, (), lambda u: w.compute(w.unit, this, f.i64(0), 1) and None)
+
+        def single(_: Val) -> None:
+            w.compute(w.unit, this, f.i64(0), 1)
+
+        f.loop(begin, end, 1, (), single)
     elif spec.kept == 1:
         f.if_(f.icmp("slt", begin, end), lambda: map_inner(w, w.enter(w.unit.copy(), 0, this.values), this, begin, end))
+    elif any(spec.operands[o].inner == "strided" for o in operands):
+        f.if_(f.icmp("slt", begin, end), lambda: _tiles(w, this, operands, begin, end))
     else:
         root, outer = w.unit, range(spec.kept - 1)
 
@@ -34,6 +41,41 @@ def map_kernel(w: KernelWriter) -> None:
             map_inner(w, site, this, f.i64(0), w.size[-1])
 
         w.unit_loop(outer, w.size[:-1], one)
+
+
+def _tiles(w: KernelWriter, this: Pass, operands: Sequence[int], begin: Val, end: Val) -> None:
+    """The rows [begin, end) in tiles: where an operand is not adjacent along the rows (a transpose), the memory that neighbouring
+    rows share is still in the cache when the next row asks for it."""
+    f, root, dim = w.f, w.unit, w.dims - 2
+    rows, columns = w.size[dim], w.size[dim + 1]
+
+    def segment(outer: Val) -> None:  # the rows that have all indices but their own in common
+        rest, indices = outer, [outer] * dim
+        for d in reversed(range(1, dim)):
+            indices[d], rest = f.urem(rest, w.size[d]), f.udiv(rest, w.size[d])
+        if dim:
+            indices[0] = rest
+        site = w.enter(root.copy(), 0, this.values)
+        for d, index in enumerate(indices):
+            site = w.enter(w.advance(site, d, index, operands), d + 1, this.values)
+        before = f.mul(outer, rows)
+        lo, hi = f.smax(f.sub(begin, before), 0), f.smin(f.sub(end, before), rows)
+
+        def tile(first: Val, column: Val) -> None:
+            after = f.smin(f.add(column, TILE), columns)
+
+            def row(r: Val) -> None:
+                w.unit = w.enter(w.advance(site, dim, r, operands), dim + 1, this.values)
+                map_inner(w, w.unit, this, column, after)
+
+            f.loop(first, f.smin(f.add(first, TILE), hi), 1, (), row)
+
+        def band(first: Val) -> None:
+            f.loop(0, columns, TILE, (), lambda column: tile(first, column))
+
+        f.loop(lo, hi, TILE, (), band)
+
+    f.loop(f.udiv(begin, rows), f.add(f.udiv(f.sub(end, 1), rows), 1), 1, (), segment)
 
 
 def map_inner(w: KernelWriter, site: Site, this: Pass, lo: Val, hi: Val) -> None:

@@ -149,7 +149,7 @@ class _Walk:
             return cost(instr.op)
         adjacent = self.spec.operands[instr.attrs[0]].inner != "strided"
         scattered = instr.op not in ("load", "store") and any(self.level[a] == self.dims for a in instr.args[instr.op != "gather" :])
-        return 16 if scattered else 1 if adjacent else 6
+        return 16 if scattered else 1 if adjacent else 13
 
     def alive(self) -> set[int]:
         alive: set[int] = set()

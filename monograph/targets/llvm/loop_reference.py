@@ -1,6 +1,7 @@
 """What a loop kernel means, in plain NumPy: the oracle of the emitter's tests, and a way to look into a spec by hand.
 
-Values are whole arrays over the domain; row values have size 1 in the reduced dims. Floats of 16 bits are computed in float32 and rounded after each op.
+Values are whole arrays over the domain; row values have size 1 in the reduced dims. Floats of 16 bits are computed in float32 and
+rounded after each op.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ Array = np.ndarray[Any, Any]
 Strided = tuple[Array, Sequence[int], Sequence[tuple[int, int]]]  # an array whose data begin at the first element, as for `arg_words`
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt, "exp": np.exp,
-    "log": np.log, "tanh": np.tanh, "maximum": np.maximum, "minimum": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt,
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "maximum": np.maximum, "minimum": np.minimum,
+    "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "where": np.where, "logical_and": np.logical_and,
     "logical_or": np.logical_or, "logical_not": np.logical_not, "cast": lambda x: x,
 }  # fmt: skip
@@ -44,15 +46,17 @@ def reduce_reference(kind: str, x: Array, kept: int, dtype: str) -> Array:
     target = numpy_dtype(dtype)
     if kind in ("sum", "prod"):
         exact = target if target.kind in "iub" else np.dtype(np.float64)
-        result = (np.sum if kind == "sum" else np.prod)(flat.astype(exact), axis=-1, dtype=exact)
+        exactly = flat.astype(exact)
+        result = exactly.sum(-1, dtype=exact) if kind == "sum" else exactly.prod(-1, dtype=exact)
     elif kind in ("any", "all"):
-        result = (np.any if kind == "any" else np.all)(flat.astype(bool), axis=-1)
+        result = flat.astype(bool).any(-1) if kind == "any" else flat.astype(bool).all(-1)
     else:
         wide = flat.astype(np.float32) if flat.dtype.itemsize == 2 and flat.dtype.kind not in "iu" else flat
         if wide.shape[-1] == 0:
-            result = np.zeros(flat.shape[:-1]) if kind.startswith("arg") else np.full(flat.shape[:-1], _identity(kind, wide.dtype), wide.dtype)
+            nothing = 0 if kind.startswith("arg") else _identity(kind, wide.dtype)
+            result = np.full(flat.shape[:-1], nothing)
         else:
-            result = {"max": np.max, "min": np.min, "argmax": np.argmax, "argmin": np.argmin}[kind](wide, axis=-1)
+            result = getattr(wide, kind)(-1)
     return np.asarray(result).astype(target).reshape(shape)
 
 

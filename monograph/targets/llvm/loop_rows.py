@@ -16,7 +16,7 @@ from monograph.targets.llvm.loop_maps import map_inner
 from monograph.targets.llvm.loop_passes import Pass, Stage
 from monograph.targets.llvm.loop_reduce import BLOCK, SLOTS, TAIL_SLOTS, Reducer, combine_slots
 
-HEAVY = 160  # cost of a chunk above which it is not written out
+HEAVY = 200  # cost of a chunk above which it is not written out
 
 Partial = list[list[Val]]  # the vectors of one part of the row, each a list of components
 Cells = dict[tuple[int, str], Partial]  # (reduction, part) -> partial results
@@ -38,8 +38,7 @@ class _Rows:
                 self.stacked[v] = [self.f.emit("ptr", f"alloca [{SLOTS} x {MEMORY_TYPES[d]}], align 64") for d in self.reducers[v].dtypes]
 
     def heavy(self, this: Pass) -> bool:
-        chunk = SLOTS // self.w.lanes
-        return chunk > 1 and this.cost * chunk > HEAVY
+        return self.w.lanes < SLOTS and this.cost * (SLOTS // self.w.register) > HEAVY
 
     def write(self) -> None:
         w, f, spec = self.w, self.f, self.w.spec
@@ -142,7 +141,6 @@ class _Rows:
 
         heavy = self.heavy(this)
         if heavy or any(self.reducers[v].cascaded for v in this.reduces):
-
 
             def block(i: Val, carried: Cells) -> Cells:
                 return self.block(site, this, i, chunks_end, carried, heavy)

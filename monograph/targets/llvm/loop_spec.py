@@ -141,8 +141,8 @@ def may_share(spec: LoopKernel, written: int, read: int) -> bool:
     at = plan.depth[stores[0]]
     if full:
         return a.inner != "zero" and not any(v in p.values for p in plan.passes[at + 1 :] for v in loads)
-    later = [*plan.passes[at:], *plan.stages[at + 1 :]]
-    return not spec.columns or not any(v in part.values for part in later for v in loads)
+    later = [v for p in plan.passes[at:] for v in p.values] + [v for s in plan.stages[at + 1 :] for v in s.values]
+    return not spec.columns or not any(v in later for v in loads)
 
 
 def operand_word(spec: LoopKernel, operand: int) -> int:
@@ -157,7 +157,7 @@ def error_word(spec: LoopKernel) -> int:
 
 
 def scratch_bytes(spec: LoopKernel, sizes: Sequence[int]) -> int:
-    """Bytes of scratch memory that each thread must give the kernel (0 unless `spec.spill`): a row or block of columns per spilled value."""
+    """Bytes of scratch memory each thread must give the kernel (0 unless `spec.spill`): one row or block of columns a spilled value."""
     if not spec.spill:
         return 0
     elements = prod(sizes[spec.kept :]) * (COLUMN_BLOCK if spec.columns else 1)

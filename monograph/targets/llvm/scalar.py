@@ -12,14 +12,15 @@ from typing import Any
 
 from monograph.targets.llvm import scalar_compare, scalar_integer, scalar_random, scalar_real
 from monograph.targets.llvm.convert import KINDS, NARROW, cast_number, compute_dtype, convert, narrow, value_type, widen
-from monograph.targets.llvm.ir import Fn, Val, lanes, vector
+from monograph.targets.llvm.ir import Fn, Val, lanes
 from monograph.targets.llvm.scalar_rules import COSTS, RULES, TESTS
 from monograph.targets.llvm.vecmath_numbers import Num, select
 
 FAMILIES = (scalar_compare, scalar_integer, scalar_random, scalar_real)  # importing them fills the table
 ALIASES = {
     "negative": "neg", "absolute": "abs", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "power": "pow",
-    "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq", "not_equal": "ne", "convert": "cast", "select": "where",
+    "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq", "not_equal": "ne", "convert": "cast",
+    "select": "where",
 }  # fmt: skip
 ROUNDING = {"floor": "floor_divide", "trunc": "trunc_divide"}
 ORDER = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
@@ -44,7 +45,8 @@ def emit_scalar(f: Fn, op: str, attrs: tuple[Any, ...], out_dtype: str, args: li
     working = _working_dtype(op, in_dtypes, out_dtype)
     formula = RULES.get((op, KINDS[working]))
     if formula is None:
-        raise NotImplementedError(f"no LLVM rule for {op}({', '.join(in_dtypes)}) -> {out_dtype}; cast the operands to a dtype it has a rule for")
+        given = f"{op}({', '.join(in_dtypes)}) -> {out_dtype}"
+        raise NotImplementedError(f"no LLVM rule for {given}; cast the operands to a dtype it has a rule for")
     done = formula(*(cast_number(widen(v, d), compute_dtype(d), compute_dtype(working)) for v, d in zip(values, in_dtypes, strict=True)))
     if op in TESTS:
         return cast_number(done, "bool", out_dtype).v
@@ -86,6 +88,3 @@ def _where(values: list[Num], in_dtypes: tuple[str, ...], out_dtype: str) -> Num
         return select(cond, a, b)
     chosen = select(cond, a.cast("bitcast", "i16"), b.cast("bitcast", "i16"))  # processors have no 16-bit float moves of their own
     return Num(a.f, a.f.cast("bitcast", chosen.v, value_type(out_dtype, lanes(a.ty))))
-
-
-__all__ = ["convert", "cost", "emit_scalar", "supports", "value_type", "vector"]

@@ -27,11 +27,11 @@ def _bits(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]) ->
 
 
 def _uniform(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]) -> Num:
-    return narrow(philox.uniform(f, *args, dtype=out_dtype), out_dtype)
+    return narrow(philox.uniform(f, args[0], args[1], args[2], out_dtype), out_dtype)
 
 
 def _normal(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]) -> Num:
-    return narrow(philox.normal(f, *args, dtype=compute_dtype(out_dtype)), out_dtype)
+    return narrow(philox.normal(f, args[0], args[1], args[2], compute_dtype(out_dtype)), out_dtype)
 
 
 def _integers(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]) -> Num:
@@ -39,16 +39,20 @@ def _integers(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]
 
 
 def _bernoulli(f: Fn, out_dtype: str, args: list[Num], in_dtypes: tuple[str, ...]) -> Num:
-    *counters, probability = args
+    index, key, offset, probability = args
     dtype = in_dtypes[-1]
     p = widen(probability, dtype) if dtype in (*NARROW, "float32", "float64") else cast_number(probability, dtype, "float32")
-    return cast_number(philox.bernoulli(f, *counters, p), "bool", out_dtype)
+    return cast_number(philox.bernoulli(f, index, key, offset, p), "bool", out_dtype)
 
 
 EMITTERS: dict[str, Emitter] = {
-    "random_bits": _bits, "random_uniform": _uniform, "random_normal": _normal, "random_integers": _integers, "random_bernoulli": _bernoulli,
-}  # fmt: skip
-COSTS = {"random_bits": 70, "random_uniform": 75, "random_normal": 110, "random_integers": 100, "random_bernoulli": 75}
+    "random_bits": _bits,
+    "random_uniform": _uniform,
+    "random_normal": _normal,
+    "random_integers": _integers,
+    "random_bernoulli": _bernoulli,
+}
+COSTS = {"random_bits": 60, "random_uniform": 65, "random_normal": 110, "random_integers": 90, "random_bernoulli": 65}
 
 
 def emit_random(f: Fn, op: str, out_dtype: str, args: list[Val], in_dtypes: tuple[str, ...]) -> Val:

@@ -17,7 +17,7 @@ TESTS: set[str] = set()  # ops whose result is bool whatever their operands are
 
 
 def rule(name: str, kinds: str, cost: int = 1, test: bool = False) -> Callable[[Formula], Formula]:
-    """Registers the formula of op `name` for operands of each of `kinds`; `cost` is in rough cycles per vector; `test`: the result is bool."""
+    """Registers the formula of op `name` for operands of each of `kinds`; `cost` in rough cycles per vector; `test`: the result is bool."""
 
     def register(formula: Formula) -> Formula:
         for kind in kinds:

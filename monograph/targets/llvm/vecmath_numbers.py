@@ -251,8 +251,6 @@ def repeat_while(init: Sequence[Num], test: Callable[..., Val], body: Callable[.
     after = list(body(*carried))
     latch = f.block
     f.br(head)
-    f.lines[at:at] = [
-        f"{c.v} = phi {c.ty} [ {i.v}, %{before} ], [ {a.v}, %{latch} ]" for c, i, a in zip(carried, init, after, strict=True)
-    ]
+    f.lines[at:at] = [f"{c.v} = phi {c.ty} [ {i.v}, %{before} ], [ {a.v}, %{latch} ]" for c, i, a in zip(carried, init, after, strict=True)]
     f.start(done)
     return carried

@@ -11,7 +11,6 @@ from monograph.targets.llvm.vecmath_f64 import (
     LN2_HI,
     LN2_LO,
     MANTISSA,
-    MIN_NORMAL,
     ROUNDER,
     SQRT_HALF_BITS,
     _log_parts,
@@ -163,6 +162,3 @@ def floor_divide(a: Num, b: Num, mod: Num) -> Num:
     whole = select((quotient - whole) > 0.5, whole + 1.0, whole)
     exact = select(quotient.eq(0.0), copysign(whole.const(0.0), a / b), whole)
     return select(b.eq(0.0), a / b, exact)
-
-
-__all__ = ["MIN_NORMAL", "floor_divide", "fmod_f64", "pow_f32", "pow_f64", "remainder"]

@@ -1,6 +1,7 @@
 """lgamma, digamma, erfinv, hypot and nextafter, in float64 (float32 callers go through it; nextafter works on either's bits).
 
-lgamma and digamma: recurrence up to x >= 8, Stirling's series, reflection for x < 1/2 (DLMF 5.5 and 5.11). erfinv: Giles' (2010)
+lgamma and digamma: Stirling's series from 8 on, recurrence to 1 <= x <= 2 (lgamma, a polynomial) or up to 8 (digamma) below, reflection for
+x < 1/2 (DLMF 5.5 and 5.11). erfinv: Giles' (2010)
 variable w = -log(1 - x^2) for a first value, then Halley's steps on erf or erfc.
 """
 
@@ -21,6 +22,14 @@ SHIFT = 8
 STIRLING = (
     1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400, 43867 / 244188,
 )  # fmt: skip
+# log gamma(y) = (y - 1) (y - 2) P(y - 3/2) on 1 <= y <= 2
+LGAMMA_P = (
+    0.4831289505409809, -0.14595989591430608, 0.06291140107456437, -0.03130848750100938, 0.016797098631275997, -0.00942562244863534,
+    0.005446457839031751, -0.003212074069361501, 0.0019229163152498267, -0.0011644146798045131, 0.000711519030698925,
+    -0.0004379918272622506, 0.00027131407401865144, -0.00016892807887686177, 0.00010535323425207, -6.608812050497633e-05,
+    4.3034119862822645e-05, -2.7371062193900918e-05, 1.3173882543154504e-05, -8.053501270726561e-06, 1.2149729580654952e-05,
+    -7.990732588369674e-06,
+)  # fmt: skip
 # -B_2k / 2k: digamma(x) ~ log x - 1 / (2 x) + (sum c_k x^(-2k))
 DIGAMMA = (-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12, 3617 / 8160, -43867 / 14364)
 # erfinv(x) / x as a polynomial in w - 2.5 for w < 5 and in sqrt(w) - 3 beyond (Giles 2010)
@@ -34,19 +43,25 @@ TWO_OVER_SQRT_PI = 1.1283791670955126
 
 
 def lgamma(x: Num) -> list[Num]:
-    """log|gamma(x)|: within a few ULP, but for values near the zeros, where the error is absolute (about 1e-15)."""
+    """log|gamma(x)|: within a few ULP for x > 0; next to the zeros at negative x the error is absolute (about 1e-15)."""
     reflect = x < 0.5
     z = select(reflect, 1.0 - x, x)
-    product, y = z.const(1.0), z
-    for _ in range(SHIFT):
-        low = y < float(SHIFT)
-        product = select(low, product * y, product)
-        y = select(low, y + 1.0, y)
-    inverse = 1.0 / y
+    # below 8: brought to 1 <= y <= 2, where the zeros at 1 and 2 are factors
+    above, y = z.const(1.0), z
+    for _ in range(SHIFT - 2):
+        large = y > 2.0
+        y = select(large, y - 1.0, y)
+        above = select(large, above * y, above)
+    below = y < 1.0  # one step up: log gamma(y) = log gamma(1 + y) - log y, with (1 + y - 1) (1 + y - 2) = y (y - 1) free of rounding
+    zeros = (y - 1.0) * select(below, y, y - 2.0)
+    centred = horner(y - select(below, y.const(0.5), 1.5), LGAMMA_P)
+    step = log(select(below, y, above))
+    near = fma(centred, zeros, select(below, -step, step))
+    inverse = 1.0 / z
     series = horner(inverse * inverse, STIRLING) * inverse
-    big = fma(y - 0.5, log(y), HALF_LOG_TWO_PI - y) + series
-    big = select(y < 1e300, big, y * (log(y) - 1.0))  # (y - 1/2) log y may overflow where log gamma does not
-    value = big - log(product)
+    far = fma(z - 0.5, log(z), HALF_LOG_TWO_PI - z) + series
+    far = select(z < 1e300, far, z * (log(z) - 1.0))  # (z - 1/2) log z may overflow where log gamma does not
+    value = select(z < float(SHIFT), near, far)
     fraction = x - rint(x)
     mirrored = LOG_PI - log(fabs(sin(fraction * PI))) - value
     pole = (x <= 0.0) & fraction.eq(0.0)

@@ -4,6 +4,8 @@ product with as many bits of 2/pi as matter, in integers (Payne and Hanek 1983),
 
 from __future__ import annotations
 
+import itertools
+
 from monograph.targets.llvm.ir import Val, lanes, vector
 from monograph.targets.llvm.vecmath_numbers import Num, any_lane, bits, fabs, fma, from_bits, horner, outline, rint, select
 
@@ -18,10 +20,12 @@ SMALL_F64 = 134217728.0
 SIN_F32 = (-0.16666655242443085, 0.008332187309861183, -0.00019517895998433232)
 COS_F32 = (0.04166664555668831, -0.0013887309469282627, 2.4432327336398885e-05)
 SIN_F64 = (
-    -0.1666666666666663, 0.00833333333332184, -0.00019841269829358487, 2.7557313538648666e-06, -2.5050734498311026e-08, 1.589545195743686e-10,
+    -0.1666666666666663, 0.00833333333332184, -0.00019841269829358487, 2.7557313538648666e-06,
+    -2.5050734498311026e-08, 1.589545195743686e-10,
 )  # fmt: skip
 COS_F64 = (
-    0.041666666666666595, -0.0013888888888873307, 2.4801587288965233e-05, -2.75573142030809e-07, 2.0875703139828817e-09, -1.1358617026260915e-11,
+    0.041666666666666595, -0.0013888888888873307, 2.4801587288965233e-05, -2.75573142030809e-07,
+    2.0875703139828817e-09, -1.1358617026260915e-11,
 )  # fmt: skip
 # 64 zero bits, then the binary digits of 2/pi
 DIGITS = (
@@ -46,7 +50,7 @@ def _digit_words(position: Num) -> list[Num]:
             digit = f.load("i64", f.gep(Val(TABLE, "ptr"), f.add(index, k), "i64"))
             column = digit if n == 1 else f.insert(column, digit, lane)
         columns.append(column)
-    return [Num(f, f.intrinsic("fshl", position.ty, a, b, shift.v)) for a, b in zip(columns, columns[1:], strict=False)]
+    return [Num(f, f.intrinsic("fshl", position.ty, a, b, shift.v)) for a, b in itertools.pairwise(columns)]
 
 
 def _payne_hanek(x: Num) -> list[Num]:

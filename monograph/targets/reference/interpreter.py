@@ -18,7 +18,7 @@ from monograph.ops.source import source as source_op
 
 
 def run(outputs: Sequence[Node], values: Mapping[Node, np.ndarray]) -> list[Any]:
-    """The values of `outputs`, where `values` gives those of inputs (of any node, in fact); a node that holds a value is not computed again.
+    """The values of `outputs`, where `values` gives those of inputs (or of any node); a held value is not computed again.
 
     A node with several outputs yields a tuple of arrays.
 
@@ -55,7 +55,9 @@ def _given(node: Node, values: Mapping[Node, np.ndarray]) -> Any:
 
 def _compute(node: Node, inputs: list[Any]) -> Any:
     if node.op is source_op:
-        raise RuntimeError(f"an input of type {node.dtype.name}{list(node.shape)} ({numel(node.shape)} elements) has no value: give one in `values`")
+        raise RuntimeError(
+            f"an input of type {node.dtype.name}{list(node.shape)} ({numel(node.shape)} elements) has no value: give one in `values`"
+        )
     try:
         return apply(node.op, node.attrs, *inputs)
     except (IndexError, ValueError) as error:

@@ -113,7 +113,9 @@ class Layout:
     def fill(self, **words: Word) -> list[Word]:
         """The record, from a value for every name."""
         if words.keys() != self.types.keys():
-            raise ValueError(f"argument record: missing {sorted(self.types.keys() - words.keys())}, unknown {sorted(words.keys() - self.types.keys())}")
+            raise ValueError(
+                f"argument record: missing {sorted(self.types.keys() - words.keys())}, unknown {sorted(words.keys() - self.types.keys())}"
+            )
         return [words[name] for name in self.types]
 
 

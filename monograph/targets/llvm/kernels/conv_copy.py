@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import Layout, ensure_function
-from monograph.targets.llvm.kernels.element import COMPUTE, at, fill_elements, load
+from monograph.targets.llvm.kernels.element import COMPUTE, at, divide, fill_elements, load
 from monograph.targets.llvm.kernels.micro import Tile
 
 COPY_NAMES = (
@@ -79,7 +79,16 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
 
     def build(name: str) -> None:
         run, spread, zeros = copy_run(module, dtype, tile.lanes), spread_run(module, dtype), zero_run(module, tile.ty)
-        params = [("ptr", "args"), ("ptr", "dst"), ("ptr", "src"), ("i64", "channels"), ("i64", "z"), ("i64", "y0"), ("i64", "rows"), ("i64", "x0")]
+        params = [
+            ("ptr", "args"),
+            ("ptr", "dst"),
+            ("ptr", "src"),
+            ("i64", "channels"),
+            ("i64", "z"),
+            ("i64", "y0"),
+            ("i64", "rows"),
+            ("i64", "x0"),
+        ]
         f = module.function(name, params, attrs="nounwind noinline", linkage="internal")
         p, w = f.param, COPY_WORDS.read(f, f.param("args"))
         height = f.add(p("rows"), w["extra_rows"])
@@ -88,7 +97,7 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
 
         def plane(c: Val, t: Val) -> None:
             deep = f.add(f.add(f.mul(p("z"), w["depth_mul"]), w["depth_add"]), f.mul(t, w["depth_step"]))
-            depth = f.binary("sdiv", deep, w["depth_div"])
+            depth = f.cast("sext", f.binary("sdiv", f.cast("trunc", deep, "i32"), f.cast("trunc", w["depth_div"], "i32")), "i64")
             on_grid = f.icmp("eq", f.mul(depth, w["depth_div"]), deep)
             inside = f.binary("and", on_grid, f.icmp("ult", depth, w["size_d"]))
             source = at(f, p("src"), f.add(f.mul(c, w["source_c"]), f.mul(depth, w["source_d"])), dtype)
@@ -114,7 +123,11 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
                 start = at(f, source, f.add(f.mul(y, w["source_h"]), shift), dtype)
                 place = f.gep(dst, begin, tile.ty)
                 f.call("void", zeros, dst, none, begin)
-                f.if_(plain, lambda: f.call("void", run, place, start, count), lambda: f.call("void", spread, place, start, count, f.i64(1), w["sub_w"]))
+                f.if_(
+                    plain,
+                    lambda: f.call("void", run, place, start, count),
+                    lambda: f.call("void", spread, place, start, count, f.i64(1), w["sub_w"]),
+                )
                 f.call("void", zeros, dst, f.add(begin, count), w["pitch"])
 
             f.loop(0, height, 1, (), row)
@@ -132,6 +145,4 @@ def _clamp(f: Fn, value: Val, high: Val) -> Val:
 
 def _ceil_div(f: Fn, a: Val, b: Val) -> Val:
     """ceil(a / b) for b > 0 and any a that matters here: negative results are clamped to zero by the caller."""
-    return f.select(f.icmp("sgt", a, 0), f.udiv(f.add(a, f.sub(b, 1)), b), f.i64(0))
-
-
+    return f.select(f.icmp("sgt", a, 0), divide(f, f.add(a, f.sub(b, 1)), b), f.i64(0))

@@ -40,7 +40,12 @@ class ConvShape:
 
     @staticmethod
     def of(
-        x: tuple[int, ...], w: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], groups: int = 1
+        x: tuple[int, ...],
+        w: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+        groups: int = 1,
     ) -> ConvShape:
         """From the shapes of x and w, with the same padding on both sides."""
         out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(x[2:], w[2:], stride, padding, dilation, strict=True))

@@ -90,7 +90,10 @@ def _blocks(g: Geometry, channels: int, reduced: int, tile: Tile, machine: Machi
     phases = len(g.phases)
     per_row = g.pitch(column_count, True) * max(c_block * g.depth_taps * g.sub_h * g.sub_w, channel_block * phases)
     if g.result[1] == 1:
-        most = max(tile.columns * 4, budget // max(c_block * g.depth_taps * g.sub_h * g.sub_w, channel_block * phases) // tile.columns * tile.columns)
+        most = max(
+            tile.columns * 4,
+            budget // max(c_block * g.depth_taps * g.sub_h * g.sub_w, channel_block * phases) // tile.columns * tile.columns,
+        )
         pieces = -(-column_count // most)
         columns = round_up(-(-column_count // pieces), tile.columns) if pieces > 1 else column_count
         return _Blocks(1, columns, channel_block, c_block, g.pitch(columns, pieces == 1))
@@ -100,7 +103,15 @@ def _blocks(g: Geometry, channels: int, reduced: int, tile: Tile, machine: Machi
 
 
 def _plan(
-    spec: ConvSpec, shape: ConvShape, g: Geometry, backward: bool, source: Word, w: Word, result: Word, operands: Sequence[Word], machine: Machine
+    spec: ConvSpec,
+    shape: ConvShape,
+    g: Geometry,
+    backward: bool,
+    source: Word,
+    w: Word,
+    result: Word,
+    operands: Sequence[Word],
+    machine: Machine,
 ) -> list[KernelCall]:
     dtype, groups = spec.dtype, shape.groups
     outer, inner = shape.out_channels // groups, shape.channels // groups
@@ -131,7 +142,9 @@ def _plan(
     )  # fmt: skip
     size = itemsize(dtype)
     weight_bytes = shape.out_channels * inner * kernel_size * size
-    weight_call = KernelCall(weight_kernel(dtype, machine, tile_rows), weight_words, groups * len(phases) * tiles, 1, 0, 0, 2 * weight_bytes)
+    weight_call = KernelCall(
+        weight_kernel(dtype, machine, tile_rows), weight_words, groups * len(phases) * tiles, 1, 0, 0, 2 * weight_bytes
+    )
     row_count, column_count = -(-g.result[1] // g.out_h), -(-g.result[2] // g.out_w)
     units = (-(-channels // b.channels), -(-row_count // b.rows), -(-column_count // b.columns))
     partial_ld = round_up((b.rows - 1) * b.pitch + b.columns, tile.columns)

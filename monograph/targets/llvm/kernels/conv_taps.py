@@ -10,7 +10,7 @@ from __future__ import annotations
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
 from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes, copy_run, spread_run
-from monograph.targets.llvm.kernels.element import STORAGE, at, load, narrow
+from monograph.targets.llvm.kernels.element import STORAGE, at, divide, load, narrow, split
 from monograph.targets.llvm.kernels.epilogue import Epilogue, finish_rows, identity
 from monograph.targets.llvm.kernels.micro import Tile, tap_kernel, tile_for
 
@@ -45,8 +45,8 @@ def _emit_weights(module: Module, name: str, dtype: str, tile: Tile) -> None:
     last = f.sub(w["rows"], 1)
 
     def unit(u: Val) -> None:
-        which, rest = f.urem(u, w["tiles"]), f.udiv(u, w["tiles"])
-        phase, group = f.urem(rest, w["phase_count"]), f.udiv(rest, w["phase_count"])
+        rest, which = split(f, u, w["tiles"])
+        group, phase = split(f, rest, w["phase_count"])
         entry = f.gep(w["phases"], f.mul(phase, PHASE_WORDS), "i64")
         taps, first_weight, first_tap = (f.load("i64", f.gep(entry, i, "i64")) for i in (2, 3, 4))
         base = f.add(f.mul(group, w["group_size"]), first_weight)
@@ -54,7 +54,7 @@ def _emit_weights(module: Module, name: str, dtype: str, tile: Tile) -> None:
         rows = [f.mul(f.smin(last, f.add(f.mul(which, tile.rows), i)), w["src_row"]) for i in range(tile.rows)]
 
         def channel(c: Val) -> None:
-            block = f.mul(f.udiv(c, w["c_block"]), w["c_block"])
+            block = f.mul(divide(f, c, w["c_block"]), w["c_block"])
             length = f.smin(w["c_block"], f.sub(w["reduced"], block))
             step = f.mul(taps, tile.rows)  # elements of one channel of one tile
             place = f.add(base, f.mul(f.add(f.add(f.mul(block, w["tiles"]), f.mul(which, length)), f.sub(c, block)), step))
@@ -87,19 +87,19 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
     partial = f.gep(scratch, w["partial_at"])
 
     def unit(u: Val) -> None:
-        cu, rest = f.urem(u, w["channel_units"]), f.udiv(u, w["channel_units"])
-        xu, rest = f.urem(rest, w["column_units"]), f.udiv(rest, w["column_units"])
-        yu, rest = f.urem(rest, w["row_units"]), f.udiv(rest, w["row_units"])
-        z, rest = f.urem(rest, w["out_depth"]), f.udiv(rest, w["out_depth"])
-        group, image = f.urem(rest, w["groups"]), f.udiv(rest, w["groups"])
+        rest, cu = split(f, u, w["channel_units"])
+        rest, xu = split(f, rest, w["column_units"])
+        rest, yu = split(f, rest, w["row_units"])
+        rest, z = split(f, rest, w["out_depth"])
+        image, group = split(f, rest, w["groups"])
         o0, y0, x0 = f.mul(cu, w["channel_block"]), f.mul(yu, w["row_block"]), f.mul(xu, w["column_block"])
         rows = f.smin(w["row_block"], f.sub(w["row_count"], y0))
         columns = f.smin(w["column_block"], f.sub(w["column_count"], x0))
         channels = f.smin(w["channel_block"], f.sub(w["channels"], o0))
         positions = f.add(f.mul(f.sub(rows, 1), w["pitch"]), columns)
         source = at(f, w["source"], f.add(f.mul(image, w["source_n"]), f.mul(group, w["source_g"])), dtype)
-        t0, t1 = f.udiv(o0, f.i64(tile.rows)), f.udiv(f.add(f.add(o0, channels), tile.rows - 1), f.i64(tile.rows))
-        tiles = f.udiv(f.add(w["channels"], tile.rows - 1), f.i64(tile.rows))
+        t0, t1 = divide(f, o0, tile.rows), divide(f, f.add(f.add(o0, channels), tile.rows - 1), tile.rows)
+        tiles = divide(f, f.add(w["channels"], tile.rows - 1), tile.rows)
 
         def channel_block(b: Val) -> None:
             c0 = f.mul(b, w["c_block"])
@@ -143,7 +143,9 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
             result = at(f, w["result"], offset, tail.out_dtype)
             dense = result if plain else f.gep(scratch, w["dense_at"])
             row_of = f.gep(partial, f.mul(o, w["partial_ld"]), tile.ty)
-            f.loop(0, w["phase_count"], 1, (), lambda phase: _scatter(f, tile, w, movers, row_of, dense, phase, (rows, columns, row0, column0)))
+            f.loop(
+                0, w["phase_count"], 1, (), lambda phase: _scatter(f, tile, w, movers, row_of, dense, phase, (rows, columns, row0, column0))
+            )
             if not plain:
                 pointers = f.gep(scratch, w["pointers_at"])
                 for i, operand in enumerate(tail.operands):
@@ -169,7 +171,7 @@ def _scatter(f: Fn, tile: Tile, w: dict[str, Val], movers: tuple[str, str], sums
     a, b = f.load("i64", entry), f.load("i64", f.gep(entry, 1, "i64"))
     source = f.gep(sums, f.mul(phase, w["partial_phase"]), tile.ty)
     left = f.sub(f.sub(w["out_columns"], column0), b)
-    count = f.smin(columns, f.select(f.icmp("sgt", left, 0), f.udiv(f.add(left, f.sub(w["out_w"], 1)), w["out_w"]), f.i64(0)))
+    count = f.smin(columns, f.select(f.icmp("sgt", left, 0), divide(f, f.add(left, f.sub(w["out_w"], 1)), w["out_w"]), f.i64(0)))
 
     plain = f.icmp("eq", w["out_w"], 1)
 
@@ -181,10 +183,12 @@ def _scatter(f: Fn, tile: Tile, w: dict[str, Val], movers: tuple[str, str], sums
         def write() -> None:
             run, spread = movers
             one = f.i64(1)
-            f.if_(plain, lambda: f.call("void", run, place, start, count), lambda: f.call("void", spread, place, start, count, w["out_w"], one))
+            f.if_(
+                plain,
+                lambda: f.call("void", run, place, start, count),
+                lambda: f.call("void", spread, place, start, count, w["out_w"], one),
+            )
 
         f.if_(f.icmp("slt", f.add(row0, line), w["out_rows"]), write)
 
     f.loop(0, rows, 1, (), row)
-
-

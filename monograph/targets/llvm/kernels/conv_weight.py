@@ -10,7 +10,7 @@ from __future__ import annotations
 from monograph.targets.llvm.ir import Module, Val, is_float
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
 from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes
-from monograph.targets.llvm.kernels.element import STORAGE, at, floor_share, narrow, tighten
+from monograph.targets.llvm.kernels.element import STORAGE, at, floor_share, narrow, split, tighten
 from monograph.targets.llvm.kernels.gemm_pack import pack_panel
 from monograph.targets.llvm.kernels.micro import Tile, micro_kernel, tile_for
 
@@ -48,16 +48,18 @@ def _emit_wgrad(module: Module, name: str, dtype: str, tile: Tile) -> None:
     one, zero = f.i64(1), f.const(0, tile.vector)
 
     def unit(u: Val) -> None:
-        pu, rest = f.urem(u, w["panel_units"]), f.udiv(u, w["panel_units"])
-        group, chunk = f.urem(rest, w["groups"]), f.udiv(rest, w["groups"])
+        rest, pu = split(f, u, w["panel_units"])
+        chunk, group = split(f, rest, w["groups"])
         p0 = f.mul(pu, w["panel_block"])
         p1 = f.smin(f.add(p0, w["panel_block"]), w["panels"])
         i0, i1 = (floor_share(f, w["images"], f.add(chunk, d), w["chunks"]) for d in (0, 1))
         all_rows = f.mul(w["channels"], w["row_taps"])
-        sums = f.gep(w["sums"], f.add(f.mul(chunk, w["sums_chunk"]), f.mul(f.mul(group, w["panels"]), f.mul(all_rows, tile.columns))), tile.ty)
+        sums = f.gep(
+            w["sums"], f.add(f.mul(chunk, w["sums_chunk"]), f.mul(f.mul(group, w["panels"]), f.mul(all_rows, tile.columns))), tile.ty
+        )
 
         def block(i: Val, yb: Val, xb: Val) -> None:
-            image, z = f.udiv(i, w["depth"]), f.urem(i, w["depth"])
+            image, z = split(f, i, w["depth"])
             y0, x0 = f.mul(yb, w["row_block"]), f.mul(xb, w["column_block"])
             rows = f.smin(w["row_block"], f.sub(w["out_h"], y0))
             columns = f.smin(w["column_block"], f.sub(w["out_w"], x0))
@@ -143,7 +145,7 @@ def _emit_reduce(module: Module, name: str, dtype: str, tile: Tile) -> None:
     stored = STORAGE[dtype]
 
     def unit(u: Val) -> None:
-        panel, group = f.urem(u, w["panels"]), f.udiv(u, w["panels"])
+        group, panel = split(f, u, w["panels"])
         o = f.mul(panel, tile.columns)
         valid = f.smin(f.i64(tile.columns), f.sub(w["outputs"], o))
         sums = f.gep(w["sums"], f.mul(f.mul(u, w["rows"]), tile.columns), tile.ty)

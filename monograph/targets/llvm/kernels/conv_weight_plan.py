@@ -14,7 +14,9 @@ MOST_CHUNKS = 16
 PARTIAL_BYTES = 8 << 20  # all partial gradients together
 
 
-def plan_conv_backward_weight(spec: ConvSpec, shape: ConvShape, x: Word, dy: Word, dw: Word, machine: Machine | None = None) -> list[KernelCall]:
+def plan_conv_backward_weight(
+    spec: ConvSpec, shape: ConvShape, x: Word, dy: Word, dw: Word, machine: Machine | None = None
+) -> list[KernelCall]:
     """dw = gradient of the weights, from x and dy (all contiguous, laid out as in `plan_conv_forward`). `spec.epilogue` is not used.
 
     For a transposed convolution x is its output's gradient and dy its input.
@@ -57,8 +59,14 @@ def plan_conv_backward_weight(spec: ConvSpec, shape: ConvShape, x: Word, dy: Wor
     units = chunks * groups * -(-panels // panel_block)
     moved = shape.batch * groups * (channels * int(np.prod(g.source)) + outputs * depth * out_h * out_w) * itemsize(dtype)
     grain = max(1, 200_000 * units // max(1, shape.flops))
-    calls = [KernelCall(wgrad_kernel(dtype, tile), words, units, grain, panels_at + panel_elements * tile.item + 64, shape.flops, moved)] if units else []
-    reduce_words = REDUCE_WORDS.fill(dst=dw, sums=sums, sums_chunk=partial, chunks=chunks, outputs=outputs, panels=panels, rows=rows, stage_at=0)
+    calls = (
+        [KernelCall(wgrad_kernel(dtype, tile), words, units, grain, panels_at + panel_elements * tile.item + 64, shape.flops, moved)]
+        if units
+        else []
+    )
+    reduce_words = REDUCE_WORDS.fill(
+        dst=dw, sums=sums, sums_chunk=partial, chunks=chunks, outputs=outputs, panels=panels, rows=rows, stage_at=0
+    )
     moved = (chunks + 1) * partial * tile.item
     grain = max(1, 1 + 8192 // (chunks * rows * tile.columns + 1))
     return [*calls, KernelCall(reduce_kernel(dtype, tile), reduce_words, groups * panels, grain, 64 * tile.vectors + 64, 0, moved)]

@@ -104,7 +104,19 @@ def fill_elements(f: Fn, dst: Val, begin: Val | int, end: Val, value: Val) -> No
     f.loop(begin, end, 1, (), lambda i: f.store(value, f.gep(dst, i, value.ty)))
 
 
-def floor_share(f: Fn, total: Val, part: Val, parts: Val) -> Val:
-    """Where part `part` begins when `total` things are dealt evenly to `parts`."""
-    return f.udiv(f.mul(total, part), parts)
+def divide(f: Fn, a: Val, b: Val | int) -> Val:
+    """a // b of non-negative numbers below 2**31, in 32 bits: LLVM turns every 64-bit division into a branch and two divisions."""
+    b32 = Val(str(b), "i32") if isinstance(b, int) else f.cast("trunc", b, "i32")
+    return f.cast("zext", f.udiv(f.cast("trunc", a, "i32"), b32), "i64")
 
+
+def split(f: Fn, a: Val, b: Val) -> tuple[Val, Val]:
+    """(a // b, a % b) of non-negative numbers below 2**31."""
+    quotient = divide(f, a, b)
+    return quotient, f.sub(a, f.mul(quotient, b))
+
+
+def floor_share(f: Fn, total: Val, part: Val, parts: Val) -> Val:
+    """Where part `part` begins when `total` things are dealt evenly to `parts` (the first ones get what does not divide)."""
+    share, rest = split(f, total, parts)
+    return f.add(f.mul(share, part), f.smin(part, rest))

@@ -8,21 +8,12 @@ the row (for a convolution: the output channel), `col="unit"` moves with the col
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from monograph.targets.llvm.ir import Fn, Module, Val, lanes, vector
 from monograph.targets.llvm.kernels.call import ensure_function
-from monograph.targets.llvm.kernels.element import COMPUTE, STORAGE, copy_elements, itemsize, narrow, tighten
-
-
-@dataclass(frozen=True, slots=True)
-class Instr:
-    """One value of an epilogue: an elementwise op (or "const", attrs (value,)) on earlier values, giving `dtype`."""
-
-    op: str
-    args: tuple[int, ...]
-    dtype: str
-    attrs: tuple[Any, ...] = ()
+from monograph.targets.llvm.kernels.element import COMPUTE, STORAGE, copy_elements, narrow, tighten
+from monograph.targets.llvm.loop_spec import Instr
+from monograph.targets.llvm.scalar import emit_scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +42,17 @@ def identity(dtype: str) -> Epilogue:
 
 def values_of(f: Fn, epilogue: Epilogue, dtype: str, result: Val, loads: list[Val], n: int) -> list[Val]:
     """All values of the epilogue, in numbering order, as vectors of n lanes in their own register types."""
-    from monograph.targets.llvm.scalar import emit_scalar
-
     values = [result, *loads]
+    dtypes = [dtype, *(operand.dtype for operand in epilogue.operands)]
     for instr in epilogue.instrs:
         if instr.op == "const":
-            values.append(f.splat(f.const(instr.attrs[0], register_type(instr.dtype)), n))
+            value = f.const(instr.attrs[0], register_type(instr.dtype))
         else:
-            values.append(f.splat(emit_scalar(f, instr.op, instr.attrs, instr.dtype, [values[a] for a in instr.args]), n))
+            value = emit_scalar(
+                f, instr.op, instr.attrs, instr.dtype, [values[a] for a in instr.args], tuple(dtypes[a] for a in instr.args)
+            )
+        values.append(f.splat(value, n))
+        dtypes.append(instr.dtype)
     return values
 
 
@@ -86,7 +80,9 @@ def finish_rows(module: Module, dtype: str, epilogue: Epilogue, width: int) -> s
 
     def build(name: str) -> None:
         params = [("ptr", "src"), ("i64", "src_ld"), ("ptr", "out"), ("i64", "out_ld"), ("i64", "rows"), ("i64", "columns")]
-        f = module.function(name, [*params, ("ptr", "operands"), ("ptr", "operand_lds"), ("ptr", "stage")], attrs="nounwind noinline", linkage="internal")
+        f = module.function(
+            name, [*params, ("ptr", "operands"), ("ptr", "operand_lds"), ("ptr", "stage")], attrs="nounwind noinline", linkage="internal"
+        )
         p = f.param
         writes = {operand: value for value, operand in epilogue.stores}
         bases = [f.load("ptr", f.gep(p("operands"), i, "ptr")) for i in range(len(epilogue.operands))]

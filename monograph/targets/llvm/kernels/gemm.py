@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
-from monograph.targets.llvm.kernels.element import STORAGE, at, floor_share, narrow
+from monograph.targets.llvm.kernels.element import at, divide, floor_share, narrow, split
 from monograph.targets.llvm.kernels.epilogue import Epilogue, finish_rows, identity
 from monograph.targets.llvm.kernels.gemm_pack import pack_panel, pack_tile
 from monograph.targets.llvm.kernels.micro import Tile, micro_kernel, tile_for
@@ -24,7 +24,7 @@ B_PACKED, B_IN_PLACE, B_PACK_HERE = 0, 1, 2
 
 GEMM_WORDS = Layout(
     "a*", "rsa", "csa", "b*", "rsb", "csb", "b_mode", "c*", "ldc", "m", "n", "k", "k_block", "k_blocks", "row_units", "column_units",
-    "batch1", "batch2", "a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2", "pack_a", "direct", "panel_at", "partial_at", "partial_ld",
+    "batch1", "batch2", "a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2", "pack_a", "panel_at", "partial_at", "partial_ld",
     "stage_at", "pointers_at",
 )  # fmt: skip
 OPERAND_WORDS = 2 + BATCH_DIMS  # pointer, row stride, batch strides: for each epilogue operand, after GEMM_WORDS
@@ -48,9 +48,9 @@ class GemmSpec:
         return self.epilogue is None and not narrow(self.dtype)
 
 
-def gemm_kernel(spec: GemmSpec, b_unit: str, rows: int, machine: Machine) -> KernelSource:
-    """The multiplying kernel. `b_unit`: the direction in which B has stride 1 ("n", "k", "none"); `rows`: 1 for a single row, 0 for the usual tile."""
-    tile = tile_for(spec.dtype, machine, rows)
+def gemm_kernel(spec: GemmSpec, b_unit: str, machine: Machine) -> KernelSource:
+    """The multiplying kernel. `b_unit`: the direction in which B has stride 1 ("n", "k" or "none")."""
+    tile = tile_for(spec.dtype, machine)
     return KernelSource.make("gemm", (spec, b_unit, tile), lambda module, name: _emit_gemm(module, name, spec, b_unit, tile))
 
 
@@ -64,11 +64,11 @@ def _emit_pack(module: Module, name: str, dtype: str, b_unit: str, tile: Tile) -
     pack = pack_panel(module, tile, dtype, b_unit)
     f = module.function(name)
     w = PACK_WORDS.read(f, f.param("args"))
-    blocks = f.udiv(f.add(w["k"], f.sub(w["k_block"], 1)), w["k_block"])
+    blocks = divide(f, f.add(w["k"], f.sub(w["k_block"], 1)), w["k_block"])
 
     def unit(u: Val) -> None:
-        panel, rest = f.urem(u, w["panels"]), f.udiv(u, w["panels"])
-        block, batch = f.urem(rest, blocks), f.udiv(rest, blocks)
+        rest, panel = split(f, u, w["panels"])
+        batch, block = split(f, rest, blocks)
         k0, j0 = f.mul(block, w["k_block"]), f.mul(panel, tile.columns)
         length = f.smin(w["k_block"], f.sub(w["k"], k0))
         columns = f.smin(f.i64(tile.columns), f.sub(w["n"], j0))
@@ -81,43 +81,65 @@ def _emit_pack(module: Module, name: str, dtype: str, b_unit: str, tile: Tile) -
     f.ret()
 
 
+def split_batch(f: Fn, w: dict[str, Val], u: Val) -> tuple[Val, Val, list[Val]]:
+    """(row unit, column unit, batch indices) of a unit."""
+    rest, row_unit = split(f, u, w["row_units"])
+    batch, column_unit = split(f, rest, w["column_units"])
+    rest, i2 = split(f, batch, w["batch2"])
+    return row_unit, column_unit, [*split(f, rest, w["batch1"]), i2]
+
+
+def batch_addresses(f: Fn, w: dict[str, Val], spec: GemmSpec, index: list[Val]) -> tuple[Val, Val, Val, list[Val]]:
+    """A, B, C and the epilogue's operands at a batch index."""
+
+    def offset(strides: list[Val]) -> Val:
+        parts = [f.mul(i, s) for i, s in zip(index, strides, strict=True)]
+        return f.add(f.add(parts[0], parts[1]), parts[2])
+
+    dims = range(BATCH_DIMS)
+    a, b, c = (
+        at(f, w[x], offset([w[f"{x}{d}"] for d in dims]), dtype)
+        for x, dtype in zip("abc", (spec.dtype, spec.dtype, spec.tail.out_dtype), strict=True)
+    )
+    bases = []
+    for i, operand in enumerate(spec.tail.operands):
+        first = GEMM_WORDS.size + OPERAND_WORDS * i
+        strides = [f.word(f.param("args"), first + 2 + d) for d in dims]
+        bases.append(at(f, f.word(f.param("args"), first, "ptr"), offset(strides), operand.dtype))
+    return a, b, c, bases
+
+
+def fill_operands(f: Fn, w: dict[str, Val], spec: GemmSpec, bases: list[Val], i0: Val, j0: Val) -> tuple[Val, Val, Val]:
+    """Writes the tables that `finish_rows` takes, for a block that begins at row i0, column j0: (addresses, row strides, stage)."""
+    pointers = f.gep(f.param("scratch"), w["pointers_at"])
+    lds = f.gep(pointers, len(bases), "i64")
+    for i, (base, operand) in enumerate(zip(bases, spec.tail.operands, strict=True)):
+        ld = f.word(f.param("args"), GEMM_WORDS.size + OPERAND_WORDS * i + 1)
+        offset = f.mul(i0, ld) if operand.row == "stride" else f.i64(0)
+        offset = f.add(offset, j0) if operand.col == "unit" else offset
+        f.store(at(f, base, offset, operand.dtype), f.gep(pointers, i, "ptr"))
+        f.store(ld, f.gep(lds, i, "i64"))
+    return pointers, lds, f.gep(f.param("scratch"), w["stage_at"])
+
+
 def _emit_gemm(module: Module, name: str, spec: GemmSpec, b_unit: str, tile: Tile) -> None:
     micro = micro_kernel(module, tile)
     pack_b = pack_panel(module, tile, spec.dtype, b_unit)
     pack_a = pack_tile(module, tile, spec.dtype)
     finish = finish_rows(module, spec.dtype, spec.tail, tile.lanes)
     f = module.function(name)
-    args, scratch = f.param("args"), f.param("scratch")
-    w = GEMM_WORDS.read(f, args)
-    pointers, lds = f.gep(scratch, w["pointers_at"]), f.gep(scratch, f.add(w["pointers_at"], 8 * len(spec.tail.operands)))
-    tiles = f.udiv(f.add(w["m"], tile.rows - 1), f.i64(tile.rows))
-    panels = f.udiv(f.add(w["n"], tile.columns - 1), f.i64(tile.columns))
+    w = GEMM_WORDS.read(f, f.param("args"))
+    tiles = divide(f, f.add(w["m"], tile.rows - 1), tile.rows)
+    panels = divide(f, f.add(w["n"], tile.columns - 1), tile.columns)
     packed_k = f.icmp("eq", w["b_mode"], B_PACKED)
-    lds_words = [f.word(args, GEMM_WORDS.size + OPERAND_WORDS * i + 1) for i in range(len(spec.tail.operands))]
-    for i, ld in enumerate(lds_words):
-        f.store(ld, f.gep(lds, i, "i64"))
 
     def unit(u: Val) -> None:
-        row_unit, rest = f.urem(u, w["row_units"]), f.udiv(u, w["row_units"])
-        column_unit, batch = f.urem(rest, w["column_units"]), f.udiv(rest, w["column_units"])
-        i2, rest = f.urem(batch, w["batch2"]), f.udiv(batch, w["batch2"])
-        index = [f.udiv(rest, w["batch1"]), f.urem(rest, w["batch1"]), i2]
-
-        def batch_offset(strides: list[Val]) -> Val:
-            parts = [f.mul(i, s) for i, s in zip(index, strides, strict=True)]
-            return f.add(f.add(parts[0], parts[1]), parts[2])
-
-        a, b = (at(f, w[x], batch_offset([w[f"{x}{d}"] for d in range(BATCH_DIMS)]), spec.dtype) for x in "ab")
-        c = at(f, w["c"], batch_offset([w[f"c{d}"] for d in range(BATCH_DIMS)]), spec.tail.out_dtype)
-        bases = []
-        for i, operand in enumerate(spec.tail.operands):
-            first = GEMM_WORDS.size + OPERAND_WORDS * i
-            offset = batch_offset([f.word(args, first + 2 + d) for d in range(BATCH_DIMS)])
-            bases.append(at(f, f.word(args, first, "ptr"), offset, operand.dtype))
+        row_unit, column_unit, index = split_batch(f, w, u)
+        a, b, c, bases = batch_addresses(f, w, spec, index)
         t0, t1 = (floor_share(f, tiles, f.add(row_unit, d), w["row_units"]) for d in (0, 1))
         p0, p1 = (floor_share(f, panels, f.add(column_unit, d), w["column_units"]) for d in (0, 1))
         block = _Block(a, b, c, bases, t0, t1, p0, p1)
-        f.loop(0, w["k_blocks"], 1, (), lambda kb: _k_block(f, spec, tile, w, block, kb, micro, pack_a, pack_b, finish, (pointers, lds), packed_k, panels))
+        f.loop(0, w["k_blocks"], 1, (), lambda kb: _k_block(f, spec, tile, w, block, kb, micro, pack_a, pack_b, finish, packed_k, panels))
 
     f.loop(f.param("begin"), f.param("end"), 1, (), unit)
     f.ret()
@@ -139,7 +161,7 @@ class _Block:
 
 def _k_block(
     f: Fn, spec: GemmSpec, tile: Tile, w: dict[str, Val], block: _Block, kb: Val,
-    micro: str, pack_a: str, pack_b: str, finish: str, tables: tuple[Val, Val], packed_k: Val, panels: Val,
+    micro: str, pack_a: str, pack_b: str, finish: str, packed_k: Val, panels: Val,
 ) -> None:  # fmt: skip
     """One block of k of one unit: pack, multiply every tile, finish the tiles if it is the last block."""
     dtype, scratch = spec.dtype, f.param("scratch")
@@ -187,22 +209,16 @@ def _k_block(
             to, ld = partial, w["partial_ld"]
             straight = f.const(False, "i1")
             if spec.plain:
-                straight = f.binary("and", f.binary("and", whole, f.icmp("eq", rows, tile.rows)), f.icmp("ne", w["direct"], 0))
+                straight = f.binary("and", whole, f.icmp("eq", rows, tile.rows))
                 to, ld = f.select(straight, c, partial), f.select(straight, w["ldc"], w["partial_ld"])
             f.call("void", micro, a, rsa, csa, rows, b, rsb, length, to, ld, kb)
             finishing = f.binary("and", last, f.binary("xor", straight, f.const(True, "i1")))
             f.if_(finishing, lambda: finish_tile(rows, i0, partial, c))
 
         def finish_tile(rows: Val, i0: Val, partial: Val, c: Val) -> None:
-            pointers, lds = tables
-            for i, (base, operand) in enumerate(zip(block.bases, spec.tail.operands, strict=True)):
-                offset = f.mul(i0, f.load("i64", f.gep(lds, i, "i64"))) if operand.row == "stride" else f.i64(0)
-                offset = f.add(offset, j0) if operand.col == "unit" else offset
-                f.store(f.gep(base, offset, STORAGE[operand.dtype]), f.gep(pointers, i, "ptr"))
-            stage = f.gep(scratch, w["stage_at"])
+            pointers, lds, stage = fill_operands(f, w, spec, block.bases, i0, j0)
             f.call("void", finish, partial, w["partial_ld"], c, w["ldc"], rows, columns, pointers, lds, stage)
 
         f.loop(block.t0, block.t1, 1, (), one_tile)
 
     f.loop(block.p0, block.p1, 1, (), panel)
-

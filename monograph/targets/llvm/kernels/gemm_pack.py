@@ -43,7 +43,9 @@ def rows_adjacent(f: Fn, tile: Tile, dtype: str) -> None:
             suffix = f"v{width}{'f' if tile.ty in ('float', 'double') else 'i'}{8 * tile.item}"
             f.declares.add(f"declare {ty} @llvm.masked.load.{suffix}.p0(ptr, {mask.ty}, {ty})")
             place = f.gep(row, v * width, tile.ty)
-            value = f.emit(ty, f"call {ty} @llvm.masked.load.{suffix}.p0(ptr align {tile.item} {place}, {mask.ty} {mask}, {ty} zeroinitializer)")
+            value = f.emit(
+                ty, f"call {ty} @llvm.masked.load.{suffix}.p0(ptr align {tile.item} {place}, {mask.ty} {mask}, {ty} zeroinitializer)"
+            )
             f.store(value, f.gep(to, v * width, tile.ty))
 
     f.if_(
@@ -115,4 +117,3 @@ def pack_tile(module: Module, tile: Tile, dtype: str) -> str:
         f.ret()
 
     return ensure_function(module, name, build)
-

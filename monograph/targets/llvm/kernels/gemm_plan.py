@@ -10,8 +10,17 @@ from monograph.targets.llvm.kernels.call import KernelCall, Machine, TempBuffer,
 from monograph.targets.llvm.kernels.element import itemsize, narrow
 from monograph.targets.llvm.kernels.epilogue import stage_bytes
 from monograph.targets.llvm.kernels.gemm import (
-    B_IN_PLACE, B_PACK_HERE, B_PACKED, BATCH_DIMS, GEMM_WORDS, PACK_WORDS, GemmSpec, gemm_kernel, pack_kernel,
+    B_IN_PLACE,
+    B_PACK_HERE,
+    B_PACKED,
+    BATCH_DIMS,
+    GEMM_WORDS,
+    PACK_WORDS,
+    GemmSpec,
+    gemm_kernel,
+    pack_kernel,
 )  # fmt: skip
+from monograph.targets.llvm.kernels.gemv import COLUMN_GROUP, gemv_kernel
 from monograph.targets.llvm.kernels.micro import Tile, tile_for
 
 UNIT_FLOPS = 200_000  # a unit this large hides the cost of handing it to a thread
@@ -49,17 +58,23 @@ def plan_gemm(
     if not m or not n or not prod(batch):
         return []
     if len(batch) > BATCH_DIMS:
-        raise ValueError(f"a batch of {len(batch)} dims that cannot be merged, sizes {batch}: the kernel takes {BATCH_DIMS}; make an operand contiguous")
+        raise ValueError(
+            f"a batch of {len(batch)} dims that cannot be merged, sizes {batch}: the kernel takes {BATCH_DIMS}; make an operand contiguous"
+        )
     if len(batch) == 1 and _rows_continue(spec, m, a, b, c, operands):
         m, batch = m * batch[0], ()
         a, b, c, *operands = (replace(x, batch=()) for x in (a, b, c, *operands))
-    single = m == 1 and b.col == 1 and not narrow(spec.dtype)
-    tile = tile_for(spec.dtype, machine, 1 if single else 0)
-    unit = "n" if b.col == 1 else "k" if b.row == 1 else "none"
+    if n == 1 and m > 1 and _can_swap(spec, a, c, operands):
+        spec, m, n = _swapped(spec), 1, m
+        a, b, c, *operands = (Matrix(x.ref, x.col, x.row, x.batch) for x in (b, a, c, *operands))
+    unit = "n" if b.col == 1 or n == 1 else "k" if b.row == 1 or k == 1 else "none"
+    if m == 1 and unit != "none":
+        return [_plan_gemv(spec, n, k, a, b, c, operands, batch, unit, machine)]
+    tile = tile_for(spec.dtype, machine)
     k_block, k_blocks = _k_blocks(k, tile, machine)
     tiles, panels, batches = -(-m // tile.rows), -(-n // tile.columns), prod(batch)
     row_units, column_units = _cut(tiles, panels, batches, k, k_block, tile, machine)
-    shared = not single and row_units > 1 and not any(b.batch)
+    shared = row_units > 1 and not any(b.batch)
     calls: list[KernelCall] = []
     work = 2 * m * n * k * batches
     if shared:
@@ -70,7 +85,7 @@ def plan_gemm(
         source = pack_kernel(spec.dtype, unit, machine)
         moved = k * n * (itemsize(spec.dtype) + tile.item)
         calls.append(KernelCall(source, words, panels * -(-k // k_block), max(1, 16384 // (k_block * tile.columns)), 0, 0, moved))
-    b_mode = B_PACKED if shared else B_IN_PLACE if single else B_PACK_HERE
+    b_mode = B_PACKED if shared else B_PACK_HERE
     unit_tiles, unit_panels = -(-tiles // row_units), -(-panels // column_units)
     pack_a = _pack_a(spec, a, unit_tiles, unit_panels, k_block, tile)
     panel_at = round_up(unit_tiles * tile.rows * k_block * tile.item, 64) if pack_a else 0
@@ -78,22 +93,17 @@ def plan_gemm(
     partial_ld = unit_panels * tile.columns
     stage_at = partial_at + round_up(unit_tiles * tile.rows * partial_ld * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
-    strides = {f"{x}{d}": s for x, v in zip("abc", (a, b, c), strict=True) for d, s in enumerate(_aligned(v.batch))}
-    sizes = (1,) * (BATCH_DIMS - len(batch)) + tuple(batch)
     words = GEMM_WORDS.fill(
         a=a.ref, rsa=a.row, csa=a.col, b=packed if shared else b.ref, rsb=b.row, csb=b.col, b_mode=b_mode, c=c.ref, ldc=c.row, m=m, n=n, k=k,
-        k_block=k_block, k_blocks=k_blocks, row_units=row_units, column_units=column_units, batch1=sizes[1], batch2=sizes[2],
-        pack_a=int(pack_a), direct=1, panel_at=panel_at, partial_at=partial_at, partial_ld=partial_ld, stage_at=stage_at,
-        pointers_at=pointers_at, **strides,
-    )  # fmt: skip
-    for operand in operands:
-        words += [operand.ref, operand.row, *_aligned(operand.batch)]
+        k_block=k_block, k_blocks=k_blocks, row_units=row_units, column_units=column_units, pack_a=int(pack_a), panel_at=panel_at,
+        partial_at=partial_at, partial_ld=partial_ld, stage_at=stage_at, pointers_at=pointers_at, **_batch_words(batch, a, b, c),
+    ) + _operand_words(operands)  # fmt: skip
     units = row_units * column_units * batches
     size = itemsize(spec.dtype)
     moved = batches * ((m * k + (0 if shared else k * n)) * size + m * n * itemsize(spec.tail.out_dtype))
     grain = max(1, UNIT_FLOPS * units // max(1, work))
     scratch = pointers_at + 16 * len(spec.tail.operands) + 64
-    return [*calls, KernelCall(gemm_kernel(spec, unit, 1 if single else 0, machine), words, units, grain, scratch, work, moved)]
+    return [*calls, KernelCall(gemm_kernel(spec, unit, machine), words, units, grain, scratch, work, moved)]
 
 
 def _merge_batch(batch: tuple[int, ...], views: list[Matrix]) -> tuple[tuple[int, ...], list[Matrix]]:
@@ -123,14 +133,74 @@ def _rows_continue(spec: GemmSpec, m: int, a: Matrix, b: Matrix, c: Matrix, oper
     return all(v.batch[0] == (m * v.row if o.row == "stride" else 0) for v, o in zip(operands, kinds, strict=True))
 
 
+def _can_swap(spec: GemmSpec, a: Matrix, c: Matrix, operands: Sequence[Matrix]) -> bool:
+    """Whether a matrix times a column can be seen as a row times the transposed matrix."""
+    moving = (o.row == "zero" or v.row == 1 for v, o in zip(operands, spec.tail.operands, strict=True))
+    return c.row == 1 and 1 in (a.row, a.col) and all(moving)
+
+
+def _swapped(spec: GemmSpec) -> GemmSpec:
+    """The spec of the transposed product of one column."""
+    if spec.epilogue is None:
+        return spec
+    turned = tuple(replace(o, row="zero", col="unit" if o.row == "stride" else "zero") for o in spec.epilogue.operands)
+    return replace(spec, epilogue=replace(spec.epilogue, operands=turned))
+
+
+def _plan_gemv(
+    spec: GemmSpec,
+    n: int,
+    k: int,
+    a: Matrix,
+    b: Matrix,
+    c: Matrix,
+    operands: Sequence[Matrix],
+    batch: tuple[int, ...],
+    unit: str,
+    machine: Machine,
+) -> KernelCall:
+    """One row: blocks of columns that leave room for the row of A and the results in the first-level cache."""
+    tile = tile_for(spec.dtype, machine, 1)
+    batches, groups = prod(batch), -(-n // COLUMN_GROUP)
+    most = max(1, machine.l1_bytes // 2 // tile.item // COLUMN_GROUP)
+    wanted = max(1, min(2 * machine.threads if machine.threads > 1 else 1, n * k * batches // 32768) // batches)
+    column_units = min(groups, max(-(-groups // most), wanted))
+    partial_at = round_up(k * tile.item, 64)
+    stage_at = partial_at + round_up((-(-groups // column_units) * COLUMN_GROUP + tile.lanes) * tile.item, 64)
+    pointers_at = stage_at + stage_bytes(spec.tail)
+    words = GEMM_WORDS.fill(
+        a=a.ref, rsa=a.row, csa=a.col, b=b.ref, rsb=b.row, csb=b.col, b_mode=B_IN_PLACE, c=c.ref, ldc=c.row, m=1, n=n, k=k, k_block=k, k_blocks=1,
+        row_units=1, column_units=column_units, pack_a=0, panel_at=0, partial_at=partial_at, partial_ld=0, stage_at=stage_at,
+        pointers_at=pointers_at, **_batch_words(batch, a, b, c),
+    ) + _operand_words(operands)  # fmt: skip
+    units = column_units * batches
+    moved = batches * (n * k + n + k) * itemsize(spec.dtype)
+    scratch = pointers_at + 16 * len(operands) + 64
+    return KernelCall(
+        gemv_kernel(spec, unit, machine), words, units, max(1, 65536 * units // max(1, moved)), scratch, 2 * n * k * batches, moved
+    )
+
+
+def _batch_words(batch: tuple[int, ...], a: Matrix, b: Matrix, c: Matrix) -> dict[str, int]:
+    """Sizes and strides of the batch dims, aligned to the right."""
+    sizes = (1,) * (BATCH_DIMS - len(batch)) + batch
+    strides = {f"{x}{d}": s for x, v in zip("abc", (a, b, c), strict=True) for d, s in enumerate(_aligned(v.batch))}
+    return {"batch1": sizes[1], "batch2": sizes[2], **strides}
+
+
+def _operand_words(operands: Sequence[Matrix]) -> list[Word]:
+    words: list[Word] = []
+    for operand in operands:
+        words += [operand.ref, operand.row, *_aligned(operand.batch)]
+    return words
+
+
 def _aligned(strides: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) * (BATCH_DIMS - len(strides)) + strides
 
 
 def _k_blocks(k: int, tile: Tile, machine: Machine) -> tuple[int, int]:
     """(size, count) of the blocks of k: a panel of B and a tile of A together fill most of the first-level cache. A function of k only."""
-    if tile.rows == 1:
-        return max(k, 1), 1
     most = max(32, machine.l1_bytes // ((tile.rows + tile.columns) * tile.item) // 8 * 8)
     count = max(1, -(-k // most))
     size = max(8, round_up(-(-k // count), 8))
@@ -156,4 +226,4 @@ def _pack_a(spec: GemmSpec, a: Matrix, unit_tiles: int, unit_panels: int, k_bloc
     """Packing pays where A is read often, and soon where every step of k is another cache line; narrow types must be converted."""
     if narrow(spec.dtype):
         return True
-    return tile.rows > 1 and unit_panels >= (24 if a.col == 1 else 3)
+    return unit_panels >= (24 if a.col == 1 else 3)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monograph.targets.llvm.ir import Fn, Module, Val, is_float, size_of, vector
+from monograph.targets.llvm.ir import Fn, Module, Val, is_float, lanes, size_of, vector
 from monograph.targets.llvm.kernels.call import Machine, ensure_function
 from monograph.targets.llvm.kernels.element import COMPUTE, multiply_add
 
@@ -94,6 +94,16 @@ def opaque(f: Fn, value: Val) -> Val:
     return f.emit(value.ty, f'call {value.ty} asm "", "=r,0"({value.ty} {value})')
 
 
+def tree_sum(f: Fn, value: Val) -> Val:
+    """The sum of all lanes, halves first."""
+    while (n := lanes(value.ty)) > 1:
+        low, high = f.shuffle(value, None, range(n // 2)), f.shuffle(value, None, range(n // 2, n))
+        if n == 2:
+            low, high = f.extract(value, 0), f.extract(value, 1)
+        value = f.fadd(low, high) if is_float(value.ty) else f.add(low, high)
+    return value
+
+
 def micro_kernel(module: Module, tile: Tile, unroll: int = 4, gather: bool = False) -> str:
     """Adds `void(a, rsa, csa, rows, b, rsb, k, c, ldc, keep)`; strides in elements. C gets the whole tile; `keep` adds to what is there.
 
@@ -102,7 +112,15 @@ def micro_kernel(module: Module, tile: Tile, unroll: int = 4, gather: bool = Fal
     name = f"micro_{tile.ty}_{tile.rows}x{tile.vectors}x{tile.lanes}{'_gather' if gather else ''}"
 
     def build(name: str) -> None:
-        params = [("ptr", "a"), ("ptr" if gather else "i64", "rsa"), ("i64", "csa"), ("i64", "rows"), ("ptr", "b"), ("i64", "rsb"), ("i64", "k")]
+        params = [
+            ("ptr", "a"),
+            ("ptr" if gather else "i64", "rsa"),
+            ("i64", "csa"),
+            ("i64", "rows"),
+            ("ptr", "b"),
+            ("i64", "rsb"),
+            ("i64", "k"),
+        ]
         f = module.function(name, [*params, ("ptr", "c"), ("i64", "ldc"), ("i64", "keep")], attrs="nounwind noinline", linkage="internal")
         p = f.param
         last = f.sub(p("rows"), 1)

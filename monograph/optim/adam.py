@@ -1,0 +1,89 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monograph.graph.node import record
+from monograph.ops import optim as optim_ops
+from monograph.optim.optimizer import ParamGroup, check_range
+from monograph.optim.sgd import refuse_differentiable
+from monograph.optim.single import SingleTensorOptimizer, write_outputs
+from monograph.tensor import Tensor, zeros_like
+from monograph.tensor.dispatch import read
+
+
+class Adam(SingleTensorOptimizer):
+    """Adaptive moments (Kingma & Ba 2014), with AMSGrad and decoupled weight decay as options."""
+
+    def __init__(
+        self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0,
+        amsgrad: bool = False, *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+        fused: bool | None = None, decoupled_weight_decay: bool = False,
+    ) -> None:  # fmt: skip
+        check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
+        check_range("epsilon value", eps, eps >= 0.0)
+        check_range("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
+        check_range("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
+        check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
+        refuse_differentiable(differentiable)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize, "foreach": foreach,
+            "capturable": capturable, "differentiable": differentiable, "fused": fused, "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        defaults = {
+            "amsgrad": False, "maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None,
+            "decoupled_weight_decay": False,
+        }  # fmt: skip
+        for group in self.param_groups:
+            for key, default in defaults.items():
+                group.setdefault(key, default)
+
+    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
+        amsgrad = bool(group["amsgrad"])
+        states = self._states(params, _amsgrad_state if amsgrad else _state)
+        lr = read(group.learning_rate())
+        beta1, beta2 = group["betas"]
+        attrs = optim_ops.AdamAttrs(
+            float(beta1), float(beta2), float(group["eps"]), float(group["weight_decay"]), bool(group["decoupled_weight_decay"]), amsgrad,
+            bool(group["maximize"]),
+        )  # fmt: skip
+        for p, state, step in zip(params, states, self._advance(states, touched), strict=True):
+            m, v = state["exp_avg"], state["exp_avg_sq"]
+            inputs = (read(p), read(p._grad), read(m), read(v), step, lr)
+            if amsgrad:
+                greatest = state["max_exp_avg_sq"]
+                write_outputs(record(optim_ops.adam_update, (*inputs, read(greatest)), attrs), (p, m, v, greatest), touched)
+            else:
+                write_outputs(record(optim_ops.adam_update, inputs, attrs), (p, m, v), touched)
+
+
+def _state(p: Tensor) -> dict[str, Any]:
+    return {"exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}
+
+
+def _amsgrad_state(p: Tensor) -> dict[str, Any]:
+    return {**_state(p), "max_exp_avg_sq": zeros_like(p)}
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2017)."""
+
+    def __init__(
+        self, params: Any, lr: Any = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
+        amsgrad: bool = False, *, maximize: bool = False, foreach: bool | None = None, capturable: bool = False, differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable, differentiable=differentiable,
+            fused=fused, decoupled_weight_decay=True,
+        )  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True

@@ -1,0 +1,69 @@
+"""Stochastic gradient descent, with momentum and Nesterov's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monograph.graph.node import record
+from monograph.ops import optim as optim_ops
+from monograph.ops import source
+from monograph.optim.optimizer import EPOCH, ParamGroup, check_range
+from monograph.optim.single import SingleTensorOptimizer, write_outputs
+from monograph.tensor import Tensor
+from monograph.tensor.core import wrap
+from monograph.tensor.dispatch import read
+
+
+class SGD(SingleTensorOptimizer):
+    """p -= lr * (gradient, with weight decay and momentum as torch.optim.SGD defines them)."""
+
+    def __init__(
+        self, params: Any, lr: Any = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: Any = 0, nesterov: bool = False, *,
+        maximize: bool = False, foreach: bool | None = None, differentiable: bool = False, fused: bool | None = None,
+    ) -> None:  # fmt: skip
+        check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
+        check_range("momentum value", momentum, momentum >= 0.0)
+        check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        refuse_differentiable(differentiable)
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
+            "foreach": foreach, "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for key, default in (("nesterov", False), ("maximize", False), ("foreach", None), ("differentiable", False), ("fused", False)):
+                group.setdefault(key, default)
+
+    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
+        lr = read(group.learning_rate())
+        momentum = group["momentum"]
+        common = (float(group["weight_decay"]), float(momentum), float(group["dampening"]), bool(group["nesterov"]))
+        maximize = bool(group["maximize"])
+        later = optim_ops.SgdAttrs(*common, False, maximize)
+        start = optim_ops.SgdAttrs(*common, True, maximize) if momentum else later
+        for p in params:
+            inputs = (read(p), read(p._grad), lr)
+            if not momentum:
+                write_outputs(record(optim_ops.sgd_update, inputs, later), (p,), touched)
+                continue
+            state = self.state[p]
+            buffer = state.get("momentum_buffer")
+            if buffer is not None:
+                write_outputs(record(optim_ops.sgd_update, (*inputs, read(buffer)), later), (p, buffer), touched)
+                continue
+            EPOCH.value += 1
+            node = record(optim_ops.sgd_update, inputs, start)
+            state["momentum_buffer"] = wrap(record(source.project, (node,), source.ProjectAttrs(1)))
+            write_outputs(node, (p,), touched)
+            touched.append(state["momentum_buffer"])
+
+
+def refuse_differentiable(differentiable: bool) -> None:
+    """Raises for the one argument of torch's optimisers that has no meaning here yet."""
+    if differentiable:
+        raise NotImplementedError("differentiable=True is not supported: write the update in tensor ops to differentiate through it")

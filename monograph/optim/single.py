@@ -1,0 +1,93 @@
+"""What optimisers that treat every parameter by itself share: which parameters take part, their state, their step counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from monograph.core.dtype import float32
+from monograph.core.modes import MODES, enable_grad
+from monograph.graph.node import Node, record
+from monograph.ops import elementwise, source
+from monograph.optim.optimizer import EPOCH, Optimizer, ParamGroup
+from monograph.tensor import Tensor, tensor
+from monograph.tensor.dispatch import read
+
+PROJECTIONS = tuple(source.ProjectAttrs(i) for i in range(8))
+
+
+class SingleTensorOptimizer(Optimizer):
+    """Runs `_update_group` for each group with its parameters that have a gradient, without recording gradients."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update of all parameters that have a gradient. Returns the closure's loss, if there is a closure."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        touched: list[Tensor] = []
+        grad_mode, MODES.grad = MODES.grad, False
+        try:
+            for group in self.param_groups:
+                active = [p for p in group["params"] if p._grad is not None]
+                if active:
+                    if len(active) != len(group["params"]):
+                        self._part_steps(group, active)
+                    self._update_group(group, active, touched)
+        finally:
+            MODES.grad = grad_mode
+        self._touched = touched
+        return loss
+
+    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
+        """Updates `params` in place and appends every tensor it has written to `touched`."""
+        raise NotImplementedError
+
+    def _part_steps(self, group: ParamGroup, active: list[Any]) -> None:
+        """Parameters that take no part in this step keep their own count from now on."""
+        moving = {id(p) for p in active}
+        counted = {id(self.state[p]["step"]) for p in active if "step" in self.state[p]}
+        for p in group["params"]:
+            if id(p) not in moving and p in self.state and id(self.state[p].get("step")) in counted:
+                self.state[p]["step"] = self.state[p]["step"].clone()
+                EPOCH.value += 1
+
+    def _states(self, params: list[Any], make: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+        """The state of each parameter, made where there is none. Parameters that start together share one step count."""
+        states = []
+        fresh: Tensor | None = None
+        for p in params:
+            state = self.state[p]
+            if not state:
+                if fresh is None:
+                    fresh = tensor(0.0, dtype=float32)
+                    EPOCH.value += 1
+                state["step"] = fresh
+                state.update(make(p))
+            states.append(state)
+        return states
+
+    @staticmethod
+    def _advance(states: list[dict[str, Any]], touched: list[Tensor]) -> list[Node]:
+        """Adds one to every step count; returns the new counts' nodes, one per state."""
+        new: dict[int, Node] = {}
+        nodes = []
+        for state in states:
+            step = state["step"]
+            node = new.get(id(step))
+            if node is None:
+                if not isinstance(step, Tensor):  # a state saved by an old torch
+                    step = state["step"] = tensor(float(step), dtype=float32)
+                node = record(elementwise.add, (read(step), source.constant(1, step.dtype)))
+                step._write(node)
+                touched.append(step)
+                new[id(step)] = node
+            nodes.append(node)
+        return nodes
+
+
+def write_outputs(node: Node, tensors: tuple[Tensor, ...], touched: list[Tensor]) -> None:
+    """Stores the outputs of an update op into the tensors they update."""
+    for i, t in enumerate(tensors):
+        t._write(record(source.project, (node,), PROJECTIONS[i]))
+    touched.extend(tensors)

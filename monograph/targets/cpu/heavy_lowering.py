@@ -1,0 +1,385 @@
+"""Lowering of what is no loop: products, convolutions, pools, scans, sorts, scatters, assembled tensors; and host steps for the rest."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from monograph.core.shape import contiguous_strides
+from monograph.graph.node import Node
+from monograph.graph.op import OpDef
+from monograph.ops import contraction, conv, index, movement, scan, sort, source
+from monograph.passes.fuse import Fusion
+from monograph.passes.views import View
+from monograph.runtime.program import host_kernel, read_words
+from monograph.targets.cpu.features import cpu_features
+from monograph.targets.cpu.loop_lowering import _Access, copy_step, loop_source
+from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.llvm.kernels.call import BufferRef, KernelCall, Machine
+from monograph.targets.llvm.kernels.conv_geometry import ConvShape
+from monograph.targets.llvm.kernels.conv_plan import ConvSpec, plan_conv_backward_input, plan_conv_forward
+from monograph.targets.llvm.kernels.conv_weight_plan import plan_conv_backward_weight
+from monograph.targets.llvm.kernels.gemm import GemmSpec
+from monograph.targets.llvm.kernels.gemm_plan import Matrix, plan_gemm
+from monograph.targets.llvm.loop_spec import Instr, LoopKernel, Operand, arg_words, units
+from monograph.targets.llvm.scan import plan_scan
+from monograph.targets.llvm.sorting import plan_sort, plan_topk
+from monograph.targets.reference import run as interpret
+
+Rule = Callable[["Heavy", Node], list[PlannedStep]]
+RULES: dict[OpDef, Rule] = {}
+ACCEPTS: dict[OpDef, Callable[[Node], bool]] = {}
+FLOATS = ("float32", "float64")
+
+
+def rule(op: OpDef, accepts: Callable[[Node], bool] = lambda node: True) -> Callable[[Rule], Rule]:
+    """Registers how `op` is lowered, where `accepts(node)` holds."""
+
+    def register(function: Rule) -> Rule:
+        RULES[op], ACCEPTS[op] = function, accepts
+        return function
+
+    return register
+
+
+def has_rule(node: Node) -> bool:
+    """Whether a rule of this file takes the node (else it becomes a host step)."""
+    return node.op in RULES and ACCEPTS[node.op](node)
+
+
+def takes_strides(node: Node) -> bool:
+    """Whether the rule reads inputs through any view."""
+    return node.op is contraction.matmul or node.op in ASSEMBLED
+
+
+class Heavy:
+    """Where rules find views and addresses."""
+
+    def __init__(self, fusion: Fusion, projections: dict[Node, dict[int, Node]]) -> None:
+        self.fusion = fusion
+        self.projections = projections
+        self.machine = Machine.of(cpu_features())
+
+    def view(self, node: Node) -> View:
+        return self.fusion.view(node)
+
+    def ref(self, node: Node) -> Ref:
+        """The address of an input that is contiguous."""
+        v = self.view(node)
+        return Ref(v.root, v.offset * node.dtype.itemsize)
+
+    def output(self, node: Node, i: int) -> Node | None:
+        """The node that projects output i, None if nobody wants it."""
+        return self.projections.get(node, {}).get(i)
+
+    def steps(self, node: Node, calls: Sequence[KernelCall], operands: Sequence[Ref | None], outputs: int = 1) -> list[PlannedStep]:
+        """Planned calls as steps; `operands` are what their BufferRefs mean, the last `outputs` of them written."""
+        out = []
+        nodes = [o.node if o is not None else None for o in operands]
+        for call in calls:
+            words = [_resolve(w, operands) for w in call.words]
+            used = {w.operand for w in call.words if isinstance(w, BufferRef)}
+            reads = [nodes[i] for i in sorted(used) if i < len(nodes) - outputs and nodes[i] is not None]
+            writes = [nodes[i] for i in sorted(used) if i >= len(nodes) - outputs and nodes[i] is not None]
+            out.append(
+                PlannedStep(
+                    call.kernel, words, call.n_units, call.grain, reads, writes, call.scratch_bytes, call.flops, call.nbytes, node.op.name, (node.op.name,)
+                )  # type: ignore[arg-type]
+            )
+        return out
+
+
+def _resolve(word: Any, operands: Sequence[Ref | None]) -> Any:
+    if isinstance(word, BufferRef):
+        ref = operands[word.operand]
+        return 0 if ref is None else Ref(ref.node, ref.offset + word.byte_offset)
+    return word
+
+
+# ---- products ----
+
+
+@rule(contraction.matmul, lambda n: n.dtype.name in (*FLOATS, "float16", "bfloat16"))
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    a, b = (h.view(x) for x in node.inputs)
+    batch = node.shape[:-2]
+    size = node.dtype.itemsize
+
+    def matrix(v: View) -> Matrix:
+        lead = len(batch) - (len(v.shape) - 2)
+        strides = tuple(0 if i < lead or (v.shape[i - lead] == 1 and n != 1) else v.strides[i - lead] for i, n in enumerate(batch))
+        which = 0 if v is a else 1
+        return Matrix(BufferRef(which), v.strides[-2], v.strides[-1], strides)
+
+    m, n, k = node.shape[-2], node.shape[-1], a.shape[-1]
+    ma, mb = matrix(a), Matrix(BufferRef(1), b.strides[-2], b.strides[-1], matrix(b).batch)
+    c = contiguous_strides(node.shape)
+    mc = Matrix(BufferRef(2), n, 1, c[:-2])
+    if len(batch) > 2:
+        merged = _merged_batch(batch, [ma.batch, mb.batch, mc.batch])
+        if merged is None:
+            return host_steps(h, node)
+    if k == 0:
+        return [copy_step(None, 0, node, node.shape, c, 0)]
+    calls = plan_gemm(GemmSpec(node.dtype.name), m, n, k, ma, mb, mc, (), batch, h.machine)
+    return h.steps(node, calls, [Ref(a.root, a.offset * size), Ref(b.root, b.offset * size), Ref(node)])
+
+
+def _merged_batch(batch: tuple[int, ...], walks: list[tuple[int, ...]]) -> int | None:
+    """How many batch dims are left after joining even ones; None if more than the kernel takes."""
+    count, last = 0, None
+    for i, n in enumerate(batch):
+        if n == 1:
+            continue
+        if last is None or not all(w[last] == w[i] * n for w in walks):
+            count += 1
+        last = i
+    return count if count <= 2 else None
+
+
+def _conv_shape(x: tuple[int, ...], w: tuple[int, ...], out: tuple[int, ...], a: Any) -> ConvShape:
+    return ConvShape(x[0], x[1], w[0], x[2:], w[2:], out, a.stride, a.padding, a.dilation, a.groups)
+
+
+def _not_empty(node: Node) -> bool:
+    return node.dtype.name in FLOATS and all(prod(x.shape) for x in node.inputs) and prod(node.shape) > 0
+
+
+@rule(conv.conv, _not_empty)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    x, w = node.inputs
+    shape = _conv_shape(x.shape, w.shape, node.shape[2:], node.attrs)
+    calls = plan_conv_forward(ConvSpec(node.dtype.name), shape, BufferRef(0), BufferRef(1), BufferRef(2), (), h.machine)
+    return h.steps(node, calls, [h.ref(x), h.ref(w), Ref(node)])
+
+
+@rule(conv.conv_backward_input, _not_empty)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    g, w = node.inputs
+    shape = _conv_shape(node.shape, w.shape, g.shape[2:], node.attrs)
+    calls = plan_conv_backward_input(ConvSpec(node.dtype.name), shape, BufferRef(0), BufferRef(1), BufferRef(2), (), h.machine)
+    return h.steps(node, calls, [h.ref(g), h.ref(w), Ref(node)])
+
+
+@rule(conv.conv_backward_weight, _not_empty)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    g, x = node.inputs
+    shape = _conv_shape(x.shape, node.shape, g.shape[2:], node.attrs)
+    calls = plan_conv_backward_weight(ConvSpec(node.dtype.name), shape, BufferRef(0), BufferRef(1), BufferRef(2), h.machine)
+    return h.steps(node, calls, [h.ref(x), h.ref(g), Ref(node)])
+
+
+# ---- scans and sorts ----
+
+
+def _lines(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
+    return (prod(shape[:dim]), shape[dim], prod(shape[dim + 1 :])) if shape else (1, 1, 1)
+
+
+def _running(op: OpDef, name: str) -> None:
+    @rule(op, lambda n: n.dtype is None or n.dtype.kind in "fiu")
+    def _(h: Heavy, node: Node) -> list[PlannedStep]:
+        x = node.inputs[0]
+        sizes = _lines(x.shape, node.attrs.dim)  # type: ignore[attr-defined]
+        return h.steps(node, plan_scan(name, x.dtype.name, sizes, machine=h.machine), [h.ref(x), Ref(node)])
+
+
+_running(scan.cumsum, "cumsum")
+_running(scan.cumprod, "cumprod")
+
+
+def _ordered(op: OpDef) -> None:
+    @rule(op, lambda n: n.inputs[0].dtype.kind != "c")
+    def _(h: Heavy, node: Node) -> list[PlannedStep]:
+        x = node.inputs[0]
+        a: Any = node.attrs
+        values, indices = h.output(node, 0), h.output(node, 1)
+        wanted = {"values": values is not None, "indices": indices is not None}
+        if values is None and indices is None:
+            return []
+        if op is sort.sort:
+            calls = plan_sort(x.dtype.name, _lines(x.shape, a.dim), a.descending, **wanted)
+        else:
+            calls = plan_topk(x.dtype.name, _lines(x.shape, a.dim), a.k, a.largest, **wanted)
+        return h.steps(node, calls, [h.ref(x), Ref(values) if values is not None else None, Ref(indices) if indices is not None else None], outputs=2)
+
+
+_ordered(sort.sort)
+_ordered(sort.topk)
+
+
+# ---- assembled tensors: an output filled region by region ----
+
+
+def _fill(h: Heavy, x: Node, target: Node, shape: Any, strides: Any, offset: int) -> PlannedStep:
+    v = h.view(x)
+    if v.root.op is source.full:
+        return copy_step(None, v.root.attrs.value, target, shape, strides, offset)  # type: ignore[attr-defined]
+    return copy_step(v, None, target, shape, strides, offset)
+
+
+@rule(movement.cat)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    strides = contiguous_strides(node.shape)
+    d = node.attrs.dim  # type: ignore[attr-defined]
+    out, at = [], 0
+    for x in node.inputs:
+        if prod(x.shape):
+            out.append(_fill(h, x, node, x.shape, strides, at * strides[d]))
+        at += x.shape[d]
+    return out
+
+
+@rule(movement.slice_scatter)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    base, new = node.inputs
+    a: Any = node.attrs
+    strides = contiguous_strides(node.shape)
+    out = [_fill(h, base, node, node.shape, strides, 0)]
+    if prod(new.shape):
+        offset = sum(s * k for s, k in zip(strides, a.starts, strict=True))
+        out.append(_fill(h, new, node, new.shape, tuple(s * k for s, k in zip(strides, a.steps, strict=True)), offset))
+    return out
+
+
+@rule(movement.pad)
+def _(h: Heavy, node: Node) -> list[PlannedStep]:
+    x = node.inputs[0]
+    a: Any = node.attrs
+    strides = contiguous_strides(node.shape)
+    v = h.view(x)
+    starts = [max(-low, 0) for low in a.low]
+    lengths = [n + min(low, 0) + min(high, 0) for n, low, high in zip(x.shape, a.low, a.high, strict=True)]
+    out = [] if any(n == 0 for n in node.shape) else [copy_step(None, a.value, node, node.shape, strides, 0)]
+    if all(n > 0 for n in lengths):
+        inner = View(v.root, tuple(lengths), v.strides, v.offset + sum(s * k for s, k in zip(v.strides, starts, strict=True)))
+        offset = sum(s * max(low, 0) for s, low in zip(strides, a.low, strict=True))
+        constant = v.root.attrs.value if v.root.op is source.full else None  # type: ignore[attr-defined]
+        out.append(copy_step(None if v.root.op is source.full else inner, constant, node, tuple(lengths), strides, offset))
+    return out
+
+
+ASSEMBLED = (movement.cat, movement.slice_scatter, movement.pad)
+
+
+# ---- scatters: a copy, then writes in the order of the index ----
+
+
+def _scatter(op: OpDef) -> None:
+    @rule(op, lambda n: n.dtype.kind in "fiub" and (n.dtype.name not in ("float16", "bfloat16")) and all(i.dtype.kind in "fiub" for i in n.inputs))
+    def _(h: Heavy, node: Node) -> list[PlannedStep]:
+        a: Any = node.attrs
+        base, *rest = node.inputs
+        strides = contiguous_strides(node.shape)
+        out = [_fill(h, base, node, node.shape, strides, 0)] if prod(node.shape) else []
+        if op is index.index_put:
+            *indices, src = rest
+            dims = a.dims
+            accumulate = a.accumulate
+        else:
+            indices, src, dims = [rest[0]], rest[1], (a.dim,)
+            accumulate = op is not index.scatter
+        if not prod(src.shape) or not prod(node.shape):
+            return out
+        if not node.shape:
+            return out + [_fill(h, src, node, (), (), 0)] if not accumulate else host_steps(h, node)
+        out.append(_scatter_step(h, node, dims, indices, src, accumulate, getattr(a, "alpha", 1)))
+        return out
+
+
+def _scatter_step(h: Heavy, node: Node, dims: tuple[int, ...], indices: list[Node], src: Node, accumulate: bool, alpha: Any) -> PlannedStep:
+    strides = contiguous_strides(node.shape)
+    size = node.dtype.itemsize
+    sv = h.view(src)
+    elementwise = node.op in (index.scatter, index.scatter_add)
+    if elementwise:
+        width, at = 1, dims[0]
+    else:
+        width = len(indices[0].shape)
+        together = all(q - p == 1 for p, q in zip(dims, dims[1:], strict=False))
+        at = dims[0] if together else 0
+    shape = indices[0].shape if elementwise else src.shape
+    run = range(at, at + width)  # positions in the domain that the index runs over
+    inner = [d for d in range(len(node.shape)) if d not in dims]
+    target = [0] * len(shape)
+    for p, d in zip([p for p in range(len(shape)) if p not in run], inner, strict=True):
+        target[p] = strides[d]
+    kept = [p for p in range(len(shape)) if p not in run]
+    order = [*kept, *run]
+    sizes = [shape[p] for p in order]
+    last_is_kept = bool(kept) and bool(run) and max(kept) > max(run)
+    accesses = [_Access(Ref(sv.root, sv.offset * size), src.dtype.name, tuple(sv.strides[p] for p in order), size)]
+    for i in indices:
+        iv = h.view(i)
+        wide = iv.strides if elementwise else (0,) * at + iv.strides + (0,) * (len(shape) - at - width)
+        accesses.append(_Access(Ref(iv.root, iv.offset * 8), "int64", tuple(wide[p] for p in order), 8))
+    extras = tuple((strides[d] * size, node.shape[d]) for d in dims)
+    accesses.append(_Access(Ref(node), node.dtype.name, tuple(target[p] for p in order), size, True, extras))
+    name = node.dtype.name
+    instrs = [Instr("load", (), a.dtype, (k,)) for k, a in enumerate(accesses[:-1])]
+    value = 0
+    if alpha != 1:
+        instrs += [Instr("const", (), name, (alpha,)), Instr("mul", (0, len(instrs)), name)]
+        value = len(instrs) - 1
+    instrs.append(Instr("scatter_add" if accumulate else "scatter", (value, *range(1, 1 + len(indices))), name, (len(accesses) - 1,)))
+    vector = "kept" if last_is_kept or not run else "reduced"
+    axis = len(kept) - 1 if vector == "kept" else len(sizes) - 1
+    operands = tuple(
+        Operand(a.dtype, "unit" if a.strides[axis] == 1 else "zero" if a.strides[axis] == 0 else "strided", a.written, len(a.extras)) for a in accesses
+    )
+    spec = LoopKernel(len(kept), len(run), vector, operands, tuple(instrs))
+    words = arg_words(spec, sizes, [(a.ref, [s * a.itemsize for s in a.strides], list(a.extras)) for a in accesses], ErrorWords(node))
+    reads = [a.ref.node for a in accesses[:-1]]
+    return PlannedStep(loop_source(spec), words, units(spec, sizes), 1, [*reads, node], [node], nbytes=3 * prod(sizes) * size, kind="scatter", ops=(node.op.name,))
+
+
+for _op in (index.index_add, index.index_put, index.scatter, index.scatter_add):
+    _scatter(_op)
+
+
+# ---- everything else: the reference, called from the program ----
+
+
+def _memory(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    count = prod(shape)
+    if not count:
+        return np.empty(shape, dtype)
+    return np.frombuffer((ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype).reshape(shape)
+
+
+def host_steps(h: Heavy, node: Node) -> list[PlannedStep]:
+    """The op's reference as a step: right, and as slow as NumPy."""
+    inputs = [(x.shape, x.dtype.np) for x in node.inputs]
+    targets = [h.output(node, i) for i in range(len(node.shape))] if node.dtype is None else [node]
+    outputs = [(t.shape, t.dtype.np) if t is not None else None for t in targets]
+    stand_ins = [source.placeholder(x.shape, x.dtype) for x in node.inputs]
+    again = Node(node.op, tuple(stand_ins), node.attrs, node.shape, node.dtype)
+
+    def run(args: int, begin: int, end: int, scratch: int) -> None:
+        words = read_words(args, len(inputs) + len(outputs))
+        arrays = [_memory(w, *t) for w, t in zip(words, inputs, strict=False)]
+        with np.errstate(all="ignore"):
+            if node.op.reference is not None:
+                result = node.op.reference(node.attrs, *arrays)
+            else:
+                result = interpret([again], dict(zip(stand_ins, arrays, strict=True)))[0]
+        for w, t, value in zip(words[len(inputs) :], outputs, result if isinstance(result, tuple) else (result,), strict=True):
+            if t is not None:
+                _memory(w, *t)[...] = value
+
+    refs = [h.ref(x) for x in node.inputs]
+    words: list[Any] = [*refs, *(Ref(t) if t is not None else 0 for t in targets)]
+    return [
+        PlannedStep(
+            host_kernel(run), words, 1, 1, [r.node for r in refs], [t for t in targets if t is not None], kind="host", ops=(node.op.name,)
+        )
+    ]
+
+
+def lower_heavy(h: Heavy, node: Node) -> list[PlannedStep]:
+    """The steps of a node that is no loop."""
+    return RULES[node.op](h, node) if has_rule(node) else host_steps(h, node)

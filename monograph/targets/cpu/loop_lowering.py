@@ -1,0 +1,398 @@
+"""From loop units to fused loop kernels: strides of every access, collapsed dims, the instructions, the argument record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from monograph.core.shape import contiguous_strides
+from monograph.graph.node import Node
+from monograph.ops import compare, elementwise, index, random, reduce, source
+from monograph.passes.domains import Sizes, spread
+from monograph.passes.fuse import FULL, Fusion, Unit
+from monograph.passes.views import View, broadcast_to
+from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.llvm.ir import Module
+from monograph.targets.llvm.kernels.call import KernelSource
+from monograph.targets.llvm.loop_spec import Instr, LoopKernel, Operand, arg_words, scratch_bytes, units
+from monograph.targets.llvm.loops import emit_loop_kernel
+from monograph.targets.llvm.scalar import cost, supports
+
+GATHERS = (index.index_select, index.gather, index.index)
+REDUCTIONS = {
+    reduce.sum: "sum", reduce.prod: "prod", reduce.amax: "max", reduce.amin: "min", reduce.any: "any", reduce.all: "all", reduce.argmax: "argmax",
+    reduce.argmin: "argmin",
+}  # fmt: skip
+RANDOM = {
+    random.random_uniform: "random_uniform", random.random_normal: "random_normal", random.random_int: "random_integers", random.bernoulli: "random_bernoulli",
+}  # fmt: skip
+GRAIN_CYCLES = 24_000  # work for a thread to come back for: some ten microseconds
+SPILL_BYTES = 192 * 1024
+
+
+def is_pointwise(node: Node) -> bool:
+    """Whether a loop kernel can compute a primitive elementwise node."""
+    if node.dtype is None or node.dtype.kind == "c":
+        return False
+    if node.op in RANDOM or node.op is source.clone or node.op is elementwise.where:
+        return True
+    return supports(node.op.name, tuple(i.dtype.name for i in node.inputs) if node.op in _TESTS else (node.dtype.name,))
+
+
+_TESTS = tuple(getattr(compare, n) for n in ("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "signbit", "logical_not", "logical_and", "logical_or", "logical_xor"))
+
+
+@dataclass
+class _Access:
+    """An operand of the kernel: where it lies and how it is walked."""
+
+    ref: Any
+    dtype: str
+    strides: Sizes  # in elements, over the unit's sizes
+    itemsize: int
+    written: bool = False
+    extras: tuple[tuple[int, int], ...] = ()
+    key: Any = None
+
+
+class _Lowering:
+    def __init__(self, unit: Unit, fusion: Fusion, stored: set[Node]) -> None:
+        self.unit, self.fusion, self.stored = unit, fusion, stored
+        self.sizes = unit.sizes
+        kept = [i for i in range(len(self.sizes)) if i not in unit.reduced]
+        self.kept = kept
+        self.order = kept + sorted(unit.reduced)
+        self.accesses: list[_Access] = []
+        self.by_key: dict[Any, int] = {}
+        self.instrs: list[Instr] = []
+        self.values: dict[Any, int] = {}
+        self.index_strides: list[Sizes] = []  # walks that index values need
+        self.cycles = 0.0
+        self.checked: Node | None = None
+
+    # ---- instructions ----
+    def emit(self, op: str, args: tuple[int, ...], dtype: str, attrs: tuple[Any, ...] = ()) -> int:
+        key = (op, args, dtype, attrs) if op not in ("store", "reduce") else None
+        if key is not None and key in self.values and (op != "const" or str(attrs) == self.values.get(("text", key))):
+            return self.values[key]
+        self.instrs.append(Instr(op, args, dtype, attrs))
+        if key is not None:
+            self.values[key] = len(self.instrs) - 1
+            if op == "const":
+                self.values["text", key] = str(attrs)  # type: ignore[assignment]
+        self.cycles += cost(op) if op not in ("load", "store", "const", "index", "reduce", "gather") else 1
+        return len(self.instrs) - 1
+
+    def operand(self, access: _Access) -> int:
+        key = (access.key, access.strides, access.extras, access.written)
+        found = self.by_key.get(key)
+        if found is None:
+            found = self.by_key[key] = len(self.accesses)
+            self.accesses.append(access)
+        return found
+
+    def is_row(self, node: Node) -> bool:
+        return bool(self.unit.reduced) and self.unit.level[node] != FULL
+
+    def walk(self, shape: Sizes, strides: Sizes, row: bool) -> Sizes:
+        """Strides over the unit's sizes of something that a node of `shape` reads at its own position."""
+        if not row:
+            return spread(shape, strides, self.sizes)
+        inner = spread(shape, strides, tuple(self.sizes[i] for i in self.kept))
+        out = [0] * len(self.sizes)
+        for i, s in zip(self.kept, inner, strict=True):
+            out[i] = s
+        return tuple(out)
+
+    def read(self, x: Node, shape: Sizes, row: bool) -> int:
+        """The value of input `x` in a node of `shape`."""
+        v = broadcast_to(self.fusion.view(x), shape)
+        root = v.root
+        if root.op is source.full:
+            return self.emit("const", (), root.dtype.name, (root.attrs.value,))  # type: ignore[attr-defined]
+        if root.op is source.arange:
+            return self.arange(root, v, shape, row)
+        if root in self.unit.level and root in self.values:
+            return self.values[root]
+        return self.load(v, shape, row)
+
+    def load(self, v: View, shape: Sizes, row: bool) -> int:
+        root = v.root
+        strides = self.walk(shape, v.strides, row)
+        size = root.dtype.itemsize
+        at = self.operand(_Access(Ref(root, v.offset * size), root.dtype.name, strides, size, key=(root, v.offset)))
+        return self.emit("load", (), root.dtype.name, (at, "row") if row else (at,))
+
+    def flat(self, strides: Sizes, offset: int) -> int:
+        """offset + sum(stride * position) as int64."""
+        total = self.emit("const", (), "int64", (offset,))
+        for d, s in enumerate(strides):
+            if s:
+                i = self.emit("index", (), "int64", (("dim", d),))
+                i = i if s == 1 else self.emit("mul", (i, self.emit("const", (), "int64", (s,))), "int64")
+                total = self.emit("add", (total, i), "int64")
+        self.index_strides.append(strides)
+        return total
+
+    def arange(self, root: Node, v: View, shape: Sizes, row: bool) -> int:
+        a: Any = root.attrs
+        i = self.flat(self.walk(shape, v.strides, row), v.offset)
+        dtype = root.dtype.name
+        if root.dtype.kind != "f":
+            i = i if a.step == 1 else self.emit("mul", (i, self.emit("const", (), "int64", (a.step,))), "int64")
+            i = i if a.start == 0 else self.emit("add", (i, self.emit("const", (), "int64", (a.start,))), "int64")
+            return i if dtype == "int64" else self.emit("cast", (i,), dtype)
+        x = self.emit("cast", (i,), "float64")
+        x = self.emit("mul", (x, self.emit("const", (), "float64", (float(a.step),))), "float64")
+        x = self.emit("add", (x, self.emit("const", (), "float64", (float(a.start),))), "float64")
+        return x if dtype == "float64" else self.emit("cast", (x,), dtype)
+
+    # ---- nodes ----
+    def node(self, node: Node) -> None:
+        row = self.is_row(node)
+        if node.op in REDUCTIONS:
+            x = self.read(node.inputs[0], node.inputs[0].shape, False)
+            value = self.emit("reduce", (x,), node.dtype.name, (REDUCTIONS[node.op],))
+        elif node.op in GATHERS:
+            value = self.gather(node, row)
+        elif node.op in RANDOM:
+            value = self.random(node, row)
+        elif node.op is source.clone:
+            value = self.read(node.inputs[0], node.shape, row)
+        else:
+            args = tuple(self.read(x, node.shape, row) for x in node.inputs)
+            value = self.emit(node.op.name, args, node.dtype.name)
+        self.values[node] = value
+        if node in self.stored:
+            size = node.dtype.itemsize
+            strides = self.walk(node.shape, contiguous_strides(node.shape), row)
+            at = self.operand(_Access(Ref(node), node.dtype.name, strides, size, written=True, key=(node, 0)))
+            if self.unit.reduced and not row:
+                self.emit("store", (value,), node.dtype.name, (at, "full"))
+            else:
+                self.emit("store", (value,), node.dtype.name, (at,))
+
+    def random(self, node: Node, row: bool) -> int:
+        flat = self.flat(self.walk(node.shape, contiguous_strides(node.shape), row), 0)
+        *rest, key, offset = node.inputs
+        args = [flat, self.read(key, node.shape, row), self.read(offset, node.shape, row)]
+        if node.op is random.random_int:
+            a: Any = node.attrs
+            args += [self.emit("const", (), "int64", (a.low,)), self.emit("const", (), "int64", (a.high,))]
+        elif node.op is random.bernoulli:
+            args.append(self.read(rest[0], node.shape, row))
+        return self.emit(RANDOM[node.op], tuple(args), node.dtype.name)
+
+    def gather(self, node: Node, row: bool) -> int:
+        x, *indices = node.inputs
+        v = self.fusion.view(x)
+        a: Any = node.attrs
+        shape = node.shape
+        if node.op is index.index:
+            dims = a.dims
+            together = all(b - a == 1 for a, b in zip(dims, dims[1:], strict=False))
+            width = max(len(i.shape) for i in indices)
+            at = dims[0] if together else 0
+            inner = [d for d in range(len(x.shape)) if d not in dims]
+            strides = [0] * len(shape)
+            places = [p for p in range(len(shape)) if not at <= p < at + width]
+            for p, d in zip(places, inner, strict=True):
+                strides[p] = v.strides[d]
+            index_shape = shape[at : at + width]
+            lead = (1,) * at + tuple(index_shape) + (1,) * (len(shape) - at - width)
+        elif node.op is index.index_select:
+            dims = (a.dim,)
+            strides = [0 if d == a.dim else s for d, s in enumerate(v.strides)]
+            at = a.dim
+            lead = tuple(n if d == at else 1 for d, n in enumerate(shape))
+            index_shape = (shape[at],) if shape else ()
+        else:
+            at = 0
+            dims = (a.dim,) if shape else ()
+            strides = [0 if d == a.dim else s for d, s in enumerate(v.strides)]
+            lead = index_shape = shape
+        args = []
+        for i in indices:
+            iv = broadcast_to(self.fusion.view(i), tuple(index_shape))
+            if lead != tuple(index_shape):
+                iv = View(iv.root, lead, _place(at, len(shape), iv.strides), iv.offset)
+            args.append(self.read_view(iv, shape, row))
+        size = x.dtype.itemsize
+        extras = tuple((v.strides[d] * size, x.shape[d]) for d in dims)
+        at_operand = self.operand(
+            _Access(Ref(v.root, v.offset * size), x.dtype.name, self.walk(shape, tuple(strides), row), size, extras=extras, key=("gather", v.root, v.offset))
+        )
+        self.checked = node
+        return self.emit("gather", tuple(args), node.dtype.name, (at_operand, "row") if row else (at_operand,))
+
+    def read_view(self, v: View, shape: Sizes, row: bool) -> int:
+        wide = broadcast_to(v, shape)
+        root = wide.root
+        if root.op is source.full:
+            value = self.emit("const", (), root.dtype.name, (root.attrs.value,))  # type: ignore[attr-defined]
+        elif root.op is source.arange:
+            value = self.arange(root, wide, shape, row)
+        elif root in self.unit.level and root in self.values:
+            value = self.values[root]
+        else:
+            value = self.load(wide, shape, row)
+        return value if root.dtype.name == "int64" else self.emit("cast", (value,), "int64")
+
+    # ---- the kernel ----
+    def finish(self) -> PlannedStep:
+        dims = [[i] for i in self.order]
+        kept = len(self.kept)
+        walks = [a.strides for a in self.accesses] + self.index_strides
+        dims, kept = _collapse(dims, kept, self.sizes, walks)
+        reduced = len(dims) - kept
+        if kept == 0:
+            dims, kept = [[], *dims], 1
+        sizes = [prod(self.sizes[i] for i in d) for d in dims]
+        strides = [[a.strides[d[-1]] if d else 0 for d in dims] for a in self.accesses]
+        vector = "kept" if not reduced or (self.order and max(self.order) in self.kept) else "reduced"
+        if vector == "kept" and not reduced and kept > 1:
+            dims, sizes, strides = _inner_last(dims, sizes, strides, self.accesses)
+        axis = len(sizes) - 1 if vector == "reduced" else kept - 1
+        operands = tuple(
+            Operand(a.dtype, "unit" if s[axis] == 1 else "zero" if s[axis] == 0 else "strided", a.written, len(a.extras))
+            for a, s in zip(self.accesses, strides, strict=True)
+        )
+        where = {d: (k, i) for k, group in enumerate(dims) for i, d in enumerate(group)}
+        instrs = _renumber_indices(self.instrs, where, dims, self.sizes)
+        spec = LoopKernel(kept, reduced, vector, operands, instrs)
+        if reduced and any(cost(i.op) > 6 for i in instrs if i.op not in ("load", "store", "const", "index", "reduce", "gather")):
+            spilling = LoopKernel(kept, reduced, vector, operands, instrs, spill=True)
+            if scratch_bytes(spilling, sizes) <= SPILL_BYTES:
+                spec = spilling
+        byte_strides = [[x * a.itemsize for x in s] for a, s in zip(self.accesses, strides, strict=True)]
+        error = ErrorWords(self.checked) if self.checked is not None else None
+        words = arg_words(spec, sizes, [(a.ref, s, list(a.extras)) for a, s in zip(self.accesses, byte_strides, strict=True)], error)
+        count = units(spec, sizes)
+        total = prod(sizes)
+        per_unit = max(1.0, total * (self.cycles / 8 + 0.5) / max(1, count))
+        grain = max(1, int(GRAIN_CYCLES / per_unit))
+        if not reduced and kept == 1:
+            grain = max(256, (grain + 255) // 256 * 256)
+        reads = list(dict.fromkeys(a.ref.node for a in self.accesses if not a.written))
+        writes = [a.ref.node for a in self.accesses if a.written]
+        moved = sum(_touched(sizes, s) * a.itemsize for a, s in zip(self.accesses, strides, strict=True))
+        return PlannedStep(
+            loop_source(spec), words, count, grain, reads, writes, scratch_bytes(spec, sizes), int(total * self.cycles), moved,
+            "reduce" if reduced else "map", tuple(n.op.name for n in self.unit.nodes), self.reusable(),
+        )  # fmt: skip
+
+    def reusable(self) -> list[Node]:
+        """Values read only at the very place where the result is written: the result may take over their memory."""
+        writes = [a for a in self.accesses if a.written]
+        if self.unit.reduced or len(writes) != 1:
+            return []
+        w = writes[0]
+        out = []
+        for node in dict.fromkeys(a.ref.node for a in self.accesses if not a.written):
+            mine = [a for a in self.accesses if a.ref.node is node]
+            if all(a.strides == w.strides and a.ref.offset == 0 and not a.extras and a.itemsize == w.itemsize for a in mine):
+                out.append(node)
+        return out
+
+
+def _place(at: int, ndim: int, strides: Sizes) -> Sizes:
+    """Strides of a run of dims that starts at `at` of `ndim` dims; zero around it."""
+    return (0,) * at + strides + (0,) * (ndim - at - len(strides))
+
+
+def _touched(sizes: list[int], strides: list[int]) -> int:
+    return prod(n for n, s in zip(sizes, strides, strict=True) if s)
+
+
+def _collapse(dims: list[list[int]], kept: int, sizes: Sizes, walks: list[Sizes]) -> tuple[list[list[int]], int]:
+    """Joins neighbouring dims that every access walks through evenly, kept and reduced ones apart."""
+    out: list[list[int]] = []
+    new_kept = 0
+    for position, (i,) in enumerate(dims):
+        if out and position != kept:
+            j = out[-1][-1]
+            if all(w[j] == w[i] * sizes[i] for w in walks):
+                out[-1].append(i)
+                continue
+        out.append([i])
+        if position < kept:
+            new_kept += 1
+    return out, new_kept
+
+
+def _inner_last(dims: list[list[int]], sizes: list[int], strides: list[list[int]], accesses: list[_Access]) -> tuple[Any, Any, Any]:
+    """For maps: the dim that most accesses walk with stride one goes last, unless it is short and another is not."""
+
+    def score(d: int) -> float:
+        return sum((2.0 if a.written else 1.0) for a, s in zip(accesses, strides, strict=True) if s[d] == 1) + (0.0 if sizes[d] < 8 else 0.5)
+
+    best = max(range(len(dims)), key=lambda d: (score(d), d))
+    order = [d for d in range(len(dims)) if d != best] + [best]
+    return [dims[d] for d in order], [sizes[d] for d in order], [[s[d] for d in order] for s in strides]
+
+
+def _renumber_indices(instrs: list[Instr], where: dict[int, tuple[int, int]], dims: list[list[int]], sizes: Sizes) -> tuple[Instr, ...]:
+    """`index` of a unit's dim becomes the index of the collapsed dim. Collapsed dims are walked evenly by every index sum, so only the
+    innermost of them may carry the whole: the others contribute nothing of their own."""
+    out: list[Instr] = []
+    for instr in instrs:
+        if instr.op == "index":
+            d = instr.attrs[0][1]
+            k, place = where[d]
+            if place == len(dims[k]) - 1:
+                out.append(Instr("index", (), "int64", (k,)))
+            else:
+                out.append(Instr("const", (), "int64", (0,)))
+        else:
+            out.append(instr)
+    return tuple(out)
+
+
+def loop_source(spec: LoopKernel) -> KernelSource:
+    """The kernel of a loop spec."""
+
+    def emit(module: Module, name: str) -> None:
+        emit_loop_kernel(module, name, spec)
+
+    return KernelSource.make("loop", (spec,), emit)
+
+
+def lower_loop(unit: Unit, fusion: Fusion, stored: set[Node]) -> PlannedStep:
+    """The step of a loop unit."""
+    lowering = _Lowering(unit, fusion, stored)
+    for node in unit.nodes:
+        lowering.node(node)
+    return lowering.finish()
+
+
+def copy_step(source_view: View | None, constant: Any, target: Node, shape: Sizes, strides: Sizes, offset: int) -> PlannedStep:
+    """Copies a view (or a constant) into a strided region of a stored value."""
+    size = target.dtype.itemsize
+    name = target.dtype.name
+    keep = [i for i, n in enumerate(shape) if n != 1]
+    sizes = tuple(shape[i] for i in keep)
+    accesses = []
+    if source_view is not None:
+        v = source_view
+        accesses.append(_Access(Ref(v.root, v.offset * size), name, tuple(v.strides[i] for i in keep), size))
+        instrs = [Instr("load", (), name, (0,)), Instr("store", (0,), name, (1,))]
+    else:
+        instrs = [Instr("const", (), name, (constant,)), Instr("store", (0,), name, (0,))]
+    accesses.append(_Access(Ref(target, offset * size), name, tuple(strides[i] for i in keep), size, written=True))
+    dims, kept = _collapse([[i] for i in range(len(sizes))], len(sizes), sizes, [a.strides for a in accesses])
+    if not dims:
+        dims, kept = [[]], 1
+    extents = [prod(sizes[i] for i in d) for d in dims]
+    walks = [[a.strides[d[-1]] if d else 0 for d in dims] for a in accesses]
+    if kept > 1:
+        dims, extents, walks = _inner_last(dims, extents, walks, accesses)
+    operands = tuple(Operand(name, "unit" if s[-1] == 1 else "zero" if s[-1] == 0 else "strided", a.written) for a, s in zip(accesses, walks, strict=True))
+    spec = LoopKernel(kept, 0, "kept", operands, tuple(instrs))
+    words = arg_words(spec, extents, [(a.ref, [x * size for x in s], []) for a, s in zip(accesses, walks, strict=True)])
+    count = units(spec, extents)
+    total = prod(extents)
+    grain = max(1, int(16384 / max(1.0, total / max(1, count))))
+    reads = [source_view.root] if source_view is not None else []
+    return PlannedStep(loop_source(spec), words, count, grain if kept > 1 else max(4096, grain), reads, [target], nbytes=2 * total * size, kind="copy", ops=("copy",))
+

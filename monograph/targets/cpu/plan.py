@@ -1,0 +1,261 @@
+"""The CPU's plan: a graph lowered, laid out in memory, compiled, and run as one native call."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monograph.core import knobs
+from monograph.core.errors import DimensionError
+from monograph.core.shape import numel
+from monograph.graph.node import Node, provenance
+from monograph.graph.op import Trait
+from monograph.ops import contraction, movement, source
+from monograph.passes.fuse import ASSEMBLE, GATHER, HEAVY, POINT, PROJECT, REDUCE, SOURCE, VIEW, VIRTUAL, Fusion, fuse
+from monograph.passes.graph import Graph, extract, quiet, rewrite
+from monograph.passes.pipeline import optimise, pipeline
+from monograph.passes.views import View, materialise_reshapes, resolve
+from monograph.runtime.buffers import Buffer
+from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
+from monograph.targets.cpu.heavy_lowering import ASSEMBLED, Heavy, lower_heavy, takes_strides
+from monograph.targets.cpu.jit import jit
+from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, is_pointwise, lower_loop
+from monograph.targets.cpu.memory_plan import place, size_of
+from monograph.targets.cpu.pool import native_entry
+from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
+
+FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float16": "e", "float32": "f", "float64": "d"}
+_FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
+
+
+def kind_of(node: Node) -> str:
+    """What a node is to this target."""
+    op = node.op
+    if op is source.source or op is source.scalar:
+        return SOURCE
+    if op is source.full or op is source.arange:
+        return VIRTUAL
+    if op is source.project:
+        return PROJECT
+    if op in _FOLLOWED:
+        return VIEW
+    if node.dtype is not None and node.dtype.kind != "c" and all(i.dtype is not None and i.dtype.kind != "c" for i in node.inputs):
+        if op in REDUCTIONS:
+            return REDUCE if numel(node.inputs[0].shape) or op.name not in ("argmax", "argmin") else HEAVY
+        if op in GATHERS:
+            # An empty dim cannot be indexed at all; the reference says so.
+            return GATHER if numel(node.inputs[0].shape) and node.shape else HEAVY
+        if (Trait.POINTWISE in op.traits or op in RANDOM or op is source.clone) and is_pointwise(node):
+            return POINT
+    return ASSEMBLE if op in ASSEMBLED else HEAVY
+
+
+def keeps(node: Node) -> bool:
+    """Composites that this target takes whole."""
+    return False
+
+
+def _ready(graph: Graph) -> Graph:
+    """Copies where a value must lie in memory of its own: outputs that are none, operands of heavy ops that are walked oddly."""
+    graph = materialise_reshapes(graph)
+    memo: dict[Node, View] = {}
+
+    def contiguous(x: Node) -> Node:
+        v = resolve(x, memo)
+        return x if v.contiguous and kind_of(v.root) != VIRTUAL else source.clone(x)
+
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        kind = kind_of(node)
+        if kind == HEAVY and node.op is not contraction.matmul:
+            fresh = tuple(contiguous(x) for x in inputs)
+        elif kind == HEAVY:
+            fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
+        elif kind == GATHER:
+            fresh = (source.clone(inputs[0]) if kind_of(resolve(inputs[0], memo).root) == VIRTUAL else inputs[0], *inputs[1:])
+        elif node.op in _SCATTERING:
+            fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
+        else:
+            return None
+        return None if fresh == inputs else Node(node.op, fresh, node.attrs, node.shape, node.dtype)
+
+    graph = rewrite(graph, rule)
+    seen: set[Node] = set()
+    outputs = []
+    for o in graph.outputs:
+        if kind_of(o) in (SOURCE, VIEW, VIRTUAL) or o in seen:
+            o = Node(source.clone, (o,), source.clone.make_attrs(), o.shape, o.dtype)
+        seen.add(o)
+        outputs.append(o)
+    return Graph(graph.sources, graph.scalars, tuple(outputs))
+
+
+_SCATTERING: tuple[Any, ...] = ()
+
+
+class CpuPlan:
+    """A compiled graph. `run` is one native call."""
+
+    def __init__(self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> None:
+        watch = _ladder()
+        with quiet():
+            graph = extract(sources, scalars, outputs)
+            graph = optimise(graph, pipeline(keeps), watch)
+            graph = _ready(graph)
+            fusion = fuse(graph, kind_of)
+            steps = self._lower(graph, fusion)
+        self.steps = steps
+        self._layout(graph, steps)
+
+    def _lower(self, graph: Graph, fusion: Fusion) -> list[PlannedStep]:
+        projections: dict[Node, dict[int, Node]] = {}
+        for node in graph.nodes():
+            if node.op is source.project:
+                projections.setdefault(node.inputs[0], {})[node.attrs.index] = node  # type: ignore[attr-defined]
+        heavy = Heavy(fusion, projections)
+        stored = set(fusion.stored)
+        steps: list[PlannedStep] = []
+        for unit in fusion.units:
+            if unit.kind == "loop":
+                step = lower_loop(unit, fusion, stored)
+                if step.units and step.writes:
+                    steps.append(step)
+            else:
+                steps += [s for s in lower_heavy(heavy, unit.nodes[0]) if s.units]
+        return steps
+
+    # ---- memory and code ----
+    def _layout(self, graph: Graph, steps: list[PlannedStep]) -> None:
+        where: dict[Node, tuple[int, int]] = {}  # node -> (buffer, byte offset)
+        for i, s in enumerate(graph.sources):
+            where[s] = (i, 0)
+        at_scalars = len(graph.sources)
+        layout = "="
+        offset = 0
+        for s in graph.scalars:
+            where[s] = (at_scalars, offset)
+            layout += f"{FORMATS.get(s.dtype.name, 'd')}"
+            pad = 8 - struct.calcsize("=" + FORMATS.get(s.dtype.name, "d"))
+            layout += f"{pad}x" if pad else ""
+            offset += 8
+        at_outputs = at_scalars + 1
+        self.output_sizes = [size_of(o) for o in graph.outputs]
+        for i, o in enumerate(graph.outputs):
+            where[o] = (at_outputs + i, 0)
+        at_errors = at_outputs + len(graph.outputs)
+        arena, arena_bytes = place(steps, set(where))
+        self.checked: list[Node] = []
+        self.constants: list[Buffer] = []
+
+        def address(word: Any) -> Any:
+            if isinstance(word, Ref):
+                found = where.get(word.node)
+                return Address(ARENA, arena[word.node] + word.offset) if found is None else Address(found[0], found[1] + word.offset)
+            if isinstance(word, TempBuffer):
+                return Address(ARENA, arena[word])
+            if isinstance(word, ConstBuffer):
+                buffer = Buffer(max(1, len(word.data)))
+                buffer.array((len(word.data),), "u1")[...] = memoryview(word.data)
+                self.constants.append(buffer)
+                return buffer.ptr
+            if isinstance(word, ErrorWords):
+                self.checked.append(word.node)
+                return Address(at_errors, 16 * (len(self.checked) - 1))
+            return word
+
+        kernels = {s.kernel.name: s.kernel for s in steps if not isinstance(s.kernel, HostKernel)}
+        addresses = jit().compile_many({k: v.text for k, v in kernels.items()}, {k: repr(v.key) for k, v in kernels.items()}) if kernels else {}
+        program_steps = [
+            Step(s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name], [address(w) for w in s.words], s.units, s.grain, 0, s.kind)
+            for s in steps
+        ]
+        self._scalars = struct.Struct(layout).pack if graph.scalars else None
+        self._scalar_dtypes = [s.dtype for s in graph.scalars]
+        self._converts = [_converter(s.dtype.name) for s in graph.scalars]
+        self._scalar_bytes = max(8, offset)
+        self.program = Program(
+            native_entry(), program_steps, at_errors + (1 if self.checked else 0), scratch_bytes=max((s.scratch for s in steps), default=0),
+            arena_bytes=arena_bytes, keep=self.constants,
+        )  # fmt: skip
+        self._dummy = Buffer(8)
+
+    # ---- running ----
+    def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
+        """See engine.plans.Plan."""
+        outputs, addresses, keep = self._prepare(sources, scalars)
+        self.program.run(addresses)
+        if self.checked:
+            self._check(keep[-1])
+        return outputs
+
+    def _prepare(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> tuple[list[Buffer], list[int], list[Buffer]]:
+        addresses = [b.ptr for b in sources]
+        keep: list[Buffer] = []
+        if self._scalars is not None:
+            block = Buffer(self._scalar_bytes)
+            keep.append(block)
+            packed = self._scalars(*[c(v) for c, v in zip(self._converts, scalars, strict=True)])
+            _copy(block.ptr, packed, len(packed))
+            addresses.append(block.ptr)
+        else:
+            addresses.append(self._dummy.ptr)
+        outputs = [Buffer(n) for n in self.output_sizes]
+        addresses += [b.ptr for b in outputs]
+        if self.checked:
+            errors = Buffer(16 * len(self.checked))
+            errors.array((2 * len(self.checked),), "i8")[...] = 0
+            keep.append(errors)
+            addresses.append(errors.ptr)
+        return outputs, addresses, keep
+
+    def _check(self, errors: Buffer) -> None:
+        words = errors.array((len(self.checked), 2), "i8")
+        for node, (code, value) in zip(self.checked, words, strict=True):
+            if code:
+                x = node.inputs[0]
+                a: Any = node.attrs
+                dims = a.dims if hasattr(a, "dims") else (a.dim,)
+                line = provenance(node)
+                sizes = ", ".join(str(x.shape[d]) for d in dims) if x.shape else "1"
+                raise DimensionError(
+                    f"index {int(value)} is out of bounds for dimension {dims[0]} with size {sizes} ({node.op.name} of a tensor of shape "
+                    f"{list(x.shape)}{', recorded at ' + line if line else ''})"
+                )
+
+    def describe(self) -> list[PlannedStep]:
+        """The steps, for `explain`."""
+        return self.steps
+
+
+def _converter(name: str) -> Callable[[Any], Any]:
+    if name == "bool":
+        return bool
+    if name in ("float16", "float32", "float64"):
+        return float
+    if name == "bfloat16":
+        return _bfloat16_bits
+    return int
+
+
+def _bfloat16_bits(value: Any) -> float:
+    import ml_dtypes  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    raw = np.zeros(4, np.uint16)
+    raw[0] = np.asarray(value, ml_dtypes.bfloat16).view(np.uint16)
+    return float(raw.view(np.float64)[0])
+
+
+def _copy(address: int, data: bytes, n: int) -> None:
+    _memmove(address, data, n)
+
+
+from ctypes import memmove as _memmove  # noqa: E402
+
+
+def _ladder() -> Callable[[str, Graph], None] | None:
+    return None if knobs.debug.get() < 2 else lambda name, graph: print(f"--- after {name}: {len(graph.nodes())} nodes")
+
+
+__all__ = ["CpuPlan", "kind_of", "takes_strides"]
