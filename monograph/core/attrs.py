@@ -1,25 +1,136 @@
-"""Attributes of a node: frozen, hashable records with typed fields, so that equal programs compare equal and print alike."""
+"""Attributes of a node: frozen, hashable records with typed fields, so that equal programs compare equal and print alike.
+
+Not `dataclasses`: sixty of those cost 40 ms of every import, and their `==` cannot tell 1 from 1.0 or True, nor 0.0 from -0.0, which as
+the value of a constant are different programs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, dataclass_transform
+import itertools
+from typing import Any, ClassVar, dataclass_transform
+
+from monograph.core.errors import MonographError
+from monograph.core.symbol import Sym
+
+_tokens: dict[Any, int] = {}
+_next_token = itertools.count().__next__
+TOKENS_KEPT = 100_000
+
+
+class FrozenError(AttributeError, MonographError):
+    """An attribute record was written to."""
 
 
 class Attrs:
-    """Base of all attribute records. A subclass is declared with `@attrs`."""
+    """Base of all attribute records. A subclass is declared with `@attrs`.
 
-    __slots__ = ()
+    `FIELDS` names its fields; those in `HIDDEN` are no part of what the program is (a closure to call, say) and are left out of comparisons.
+    """
+
+    __slots__ = ("_token",)
+
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
+    HIDDEN: ClassVar[frozenset[str]] = frozenset()
+    PLAIN: ClassVar[bool] = True  # values that compare equal are the same value: no floats among the fields
 
     def items(self) -> list[tuple[str, Any]]:
         """Field names and values, in order of declaration."""
-        return [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]
+        return [(name, getattr(self, name)) for name in self.FIELDS]
+
+    def exact(self) -> tuple[Any, ...]:
+        """A key that is equal for equal records only, down to the type and the sign of zero of every number."""
+        return (type(self), *[_exact(value) for name, value in self.items() if name not in self.HIDDEN])
+
+    @property
+    def token(self) -> int:
+        """A number that stands for this value: equal tokens mean equal records. What plans are looked up by, since ints hash in no time."""
+        try:
+            return self._token  # type: ignore[has-type, no-any-return]
+        except AttributeError:
+            pass
+        key = self.exact()
+        try:
+            token = _tokens.get(key)
+        except TypeError as error:
+            raise TypeError(f"{self!r} holds a value that is not hashable ({error}): attributes are numbers, strings, dtypes and tuples of them") from None
+        if token is None:
+            token = _next_token()
+            if not holds_symbols(self):  # a symbol of a capture that has ended must not be mistaken for another one
+                if len(_tokens) >= TOKENS_KEPT:
+                    _tokens.clear()  # numbers are never given twice, so this costs some plans and nothing else
+                _tokens[key] = token
+        object.__setattr__(self, "_token", token)
+        return token
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self.exact() == other.exact())  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self.exact())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{n}={v!r}' for n, v in self.items())})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenError(f"cannot assign to field {name!r} of {self!r}: attribute records are frozen, make a new one")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenError(f"cannot delete field {name!r} of {self!r}: attribute records are frozen")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), tuple([v for _, v in self.items()]))
+
+
+def holds_symbols(record: Attrs) -> bool:
+    """Whether a size among the values is symbolic."""
+    return any(isinstance(v, Sym) or (isinstance(v, tuple) and any(isinstance(s, Sym) for s in v)) for _, v in record.items())
+
+
+def _exact(value: Any) -> Any:
+    kind = type(value)
+    if kind is int or kind is str or value is None:
+        return value
+    if kind is tuple:
+        return tuple([_exact(v) for v in value])
+    if kind is Sym:
+        return (Sym, id(value.scope), tuple(value.terms.items()))
+    if isinstance(value, float):
+        return (float, value.hex())
+    if kind is bool or isinstance(value, complex):
+        return (kind, repr(value))
+    return value
 
 
 @dataclass_transform(frozen_default=True)
 def attrs(cls: type) -> type:
-    """Declares an attribute record: a frozen, slotted dataclass with value equality."""
-    return dataclass(frozen=True, slots=True)(cls)
+    """Declares an attribute record: frozen and slotted, made by position or by name, equal when all values are."""
+    own = tuple(cls.__dict__.get("__annotations__", ()))
+    inherited: tuple[str, ...] = getattr(cls, "FIELDS", ())
+    defaults = dict(getattr(cls, "DEFAULTS", {}))
+    body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
+    for name in own:
+        if name in body:
+            defaults[name] = body.pop(name)
+    fields = (*inherited, *(name for name in own if name not in inherited))
+    declared = " ".join(str(body["__annotations__"][name]) for name in own) if own else ""
+    plain = getattr(cls, "PLAIN", True) and not any(word in declared for word in ("float", "Any", "Callable", "complex"))
+    body.update(__slots__=own, FIELDS=fields, DEFAULTS=defaults, PLAIN=plain, __match_args__=fields, __init__=_first_init)
+    made = type(cls)(cls.__name__, cls.__bases__, body)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+def _first_init(self: Any, *args: Any, **values: Any) -> None:
+    """Writes the class's own `__init__`, when its first record is made: most classes are never needed in a run."""
+    cls = next(c for c in type(self).__mro__ if c.__dict__.get("__init__") is _first_init)
+    fields, defaults = cls.FIELDS, cls.DEFAULTS
+    signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
+    lines = [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
+    namespace: dict[str, Any] = {f"_set_{f}": getattr(cls, f).__set__ for f in fields} | {f"_default_{f}": d for f, d in defaults.items()}
+    exec("\n".join([f"def __init__({signature}):", *lines]), namespace)
+    cls.__init__ = namespace["__init__"]
+    self.__init__(*args, **values)
 
 
 @attrs

@@ -39,6 +39,8 @@ def _boundaries(shape: Sizes) -> set[int]:
 
 def groups(shape: Sizes, refined: Sizes) -> list[int]:
     """For each refined dim, the dim of `shape` (ones allowed in it) that it is a part of."""
+    if 0 in shape:  # an empty domain is never refined
+        return [d for d, n in enumerate(shape) if n != 1]
     owner: list[int] = []
     at = 0
     for d, n in enumerate(shape):

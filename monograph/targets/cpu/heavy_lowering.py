@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.shape import contiguous_strides
+from monograph.core.dtype import int64
+from monograph.core.shape import broadcast_all, contiguous_strides
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
-from monograph.ops import contraction, conv, index, movement, scan, sort, source
+from monograph.ops import contraction, conv, elementwise, index, movement, scan, sort, source
 from monograph.passes.fuse import Fusion
 from monograph.passes.views import View
 from monograph.runtime.program import host_kernel, read_words
@@ -49,11 +50,6 @@ def rule(op: OpDef, accepts: Callable[[Node], bool] = lambda node: True) -> Call
 def has_rule(node: Node) -> bool:
     """Whether a rule of this file takes the node (else it becomes a host step)."""
     return node.op in RULES and ACCEPTS[node.op](node)
-
-
-def takes_strides(node: Node) -> bool:
-    """Whether the rule reads inputs through any view."""
-    return node.op is contraction.matmul or node.op in ASSEMBLED
 
 
 class Heavy:
@@ -337,8 +333,28 @@ def _scatter_step(h: Heavy, node: Node, dims: tuple[int, ...], indices: list[Nod
     return PlannedStep(loop_source(spec), words, units(spec, sizes), 1, [*reads, node], [node], nbytes=3 * prod(sizes) * size, kind="scatter", ops=(node.op.name,))
 
 
-for _op in (index.index_add, index.index_put, index.scatter, index.scatter_add):
+SCATTERS = (index.index_add, index.index_put, index.scatter, index.scatter_add)
+for _op in SCATTERS:
     _scatter(_op)
+
+
+def scatter_operands(node: Node, inputs: tuple[Node, ...], stored: Callable[[Node], Node]) -> tuple[Node, ...]:
+    """The operands as the scatter kernel takes them: int64 indices of one shape, values of the region's shape, negative indices refused
+    where the op does not count from the end."""
+    base, *rest = inputs
+    if node.op is index.index_put:
+        *indices, src = rest
+        shape = broadcast_all([i.shape for i in indices])
+        indices = [i if i.shape == shape else movement.expand(i, shape=shape) for i in indices]
+        region = index.index(base, *indices, dims=node.attrs.dims).shape  # type: ignore[attr-defined]
+        src = src if src.shape == region else movement.expand(src, shape=region)
+    else:
+        indices, src = [rest[0]], rest[1]
+        if node.op is not index.index_add and src.shape != indices[0].shape:
+            lengths = indices[0].shape
+            src = movement.slice(src, starts=(0,) * len(lengths), steps=(1,) * len(lengths), lengths=lengths)
+    whole = [i if i.dtype is int64 else elementwise.cast(i, dtype=int64) for i in indices]
+    return (base, *[stored(i) for i in whole], stored(src))
 
 
 # ---- everything else: the reference, called from the program ----

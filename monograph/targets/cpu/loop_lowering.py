@@ -217,7 +217,7 @@ class _Lowering:
             iv = broadcast_to(self.fusion.view(i), tuple(index_shape))
             if lead != tuple(index_shape):
                 iv = View(iv.root, lead, _place(at, len(shape), iv.strides), iv.offset)
-            args.append(self.read_view(iv, shape, row))
+            args.append(self.counted(self.read_view(iv, shape, row), node))
         size = x.dtype.itemsize
         extras = tuple((v.strides[d] * size, x.shape[d]) for d in dims)
         at_operand = self.operand(
@@ -225,6 +225,13 @@ class _Lowering:
         )
         self.checked = node
         return self.emit("gather", tuple(args), node.dtype.name, (at_operand, "row") if row else (at_operand,))
+
+    def counted(self, i: int, node: Node) -> int:
+        """Only `index` counts negative indices from the end; for the others they become one that no size admits."""
+        if node.op is index.index:
+            return i
+        zero, huge = self.emit("const", (), "int64", (0,)), self.emit("const", (), "int64", (1 << 62,))
+        return self.emit("where", (self.emit("lt", (i, zero), "bool"), huge, i), "int64")
 
     def read_view(self, v: View, shape: Sizes, row: bool) -> int:
         wide = broadcast_to(v, shape)

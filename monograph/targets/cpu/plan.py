@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from ctypes import memmove
 from typing import Any
 
+import numpy as np
+
 from monograph.core import knobs
+from monograph.core.dtype import bfloat16
 from monograph.core.errors import DimensionError
 from monograph.core.shape import numel
 from monograph.graph.node import Node, provenance
@@ -18,7 +22,7 @@ from monograph.passes.pipeline import optimise, pipeline
 from monograph.passes.views import View, materialise_reshapes, resolve
 from monograph.runtime.buffers import Buffer
 from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
-from monograph.targets.cpu.heavy_lowering import ASSEMBLED, Heavy, lower_heavy, takes_strides
+from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, is_pointwise, lower_loop
 from monograph.targets.cpu.memory_plan import place, size_of
@@ -26,7 +30,7 @@ from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
 
-FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float16": "e", "float32": "f", "float64": "d"}
+FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float16": "e", "bfloat16": "H", "float32": "f", "float64": "d"}
 _FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
 
 
@@ -68,14 +72,14 @@ def _ready(graph: Graph) -> Graph:
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         kind = kind_of(node)
-        if kind == HEAVY and node.op is not contraction.matmul:
+        if node.op in SCATTERS and has_rule(node):
+            fresh = scatter_operands(node, inputs, lambda x: source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x)
+        elif kind == HEAVY and node.op is not contraction.matmul:
             fresh = tuple(contiguous(x) for x in inputs)
         elif kind == HEAVY:
             fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
         elif kind == GATHER:
             fresh = (source.clone(inputs[0]) if kind_of(resolve(inputs[0], memo).root) == VIRTUAL else inputs[0], *inputs[1:])
-        elif node.op in _SCATTERING:
-            fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
         else:
             return None
         return None if fresh == inputs else Node(node.op, fresh, node.attrs, node.shape, node.dtype)
@@ -89,9 +93,6 @@ def _ready(graph: Graph) -> Graph:
         seen.add(o)
         outputs.append(o)
     return Graph(graph.sources, graph.scalars, tuple(outputs))
-
-
-_SCATTERING: tuple[Any, ...] = ()
 
 
 class CpuPlan:
@@ -196,7 +197,7 @@ class CpuPlan:
             block = Buffer(self._scalar_bytes)
             keep.append(block)
             packed = self._scalars(*[c(v) for c, v in zip(self._converts, scalars, strict=True)])
-            _copy(block.ptr, packed, len(packed))
+            memmove(block.ptr, packed, len(packed))
             addresses.append(block.ptr)
         else:
             addresses.append(self._dummy.ptr)
@@ -233,29 +234,15 @@ def _converter(name: str) -> Callable[[Any], Any]:
         return bool
     if name in ("float16", "float32", "float64"):
         return float
-    if name == "bfloat16":
-        return _bfloat16_bits
-    return int
+    return _bfloat16_bits if name == "bfloat16" else int
 
 
-def _bfloat16_bits(value: Any) -> float:
-    import ml_dtypes  # noqa: PLC0415
-    import numpy as np  # noqa: PLC0415
-
-    raw = np.zeros(4, np.uint16)
-    raw[0] = np.asarray(value, ml_dtypes.bfloat16).view(np.uint16)
-    return float(raw.view(np.float64)[0])
-
-
-def _copy(address: int, data: bytes, n: int) -> None:
-    _memmove(address, data, n)
-
-
-from ctypes import memmove as _memmove  # noqa: E402
+def _bfloat16_bits(value: Any) -> int:
+    return int(np.asarray(value).astype(bfloat16.np).view(np.uint16))
 
 
 def _ladder() -> Callable[[str, Graph], None] | None:
     return None if knobs.debug.get() < 2 else lambda name, graph: print(f"--- after {name}: {len(graph.nodes())} nodes")
 
 
-__all__ = ["CpuPlan", "kind_of", "takes_strides"]
+__all__ = ["CpuPlan", "kind_of"]

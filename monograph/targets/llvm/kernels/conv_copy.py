@@ -39,8 +39,8 @@ def copy_run(module: Module, dtype: str, width: int) -> str:
     return ensure_function(module, name, build)
 
 
-def spread_run(module: Module, dtype: str) -> str:
-    """Adds `void(dst, src, n, dst_step, src_step)`: n elements to compute values, with steps."""
+def spread_run(module: Module, dtype: str, width: int) -> str:
+    """Adds `void(dst, src, n, dst_step, src_step)`: n elements to compute values, with steps; two to one by vectors."""
     name = f"spread_{dtype}"
 
     def build(name: str) -> None:
@@ -52,7 +52,17 @@ def spread_run(module: Module, dtype: str) -> str:
             f.store(load(f, dtype, src), dst)
             return [f.gep(dst, p("dst_step"), COMPUTE[dtype]), at(f, src, p("src_step"), dtype)]
 
-        f.loop(0, p("n"), 1, [p("dst"), p("src")], move)
+        def every_other(i: Val) -> None:
+            source = at(f, p("src"), f.mul(i, 2), dtype)
+            even, odd = load(f, dtype, source, width), load(f, dtype, at(f, source, width - 1, dtype), width)
+            picked = f.shuffle(even, odd, [*range(0, width, 2), *range(width + 1, 2 * width, 2)])
+            f.store(picked, f.gep(p("dst"), i, COMPUTE[dtype]))
+
+        gather = f.binary("and", f.icmp("eq", p("src_step"), 2), f.icmp("eq", p("dst_step"), 1))
+        whole = f.select(gather, f.binary("and", p("n"), f.i64(-width)), f.i64(0))
+        f.loop(0, whole, width, (), every_other)
+        start = f.gep(p("dst"), whole, COMPUTE[dtype]), at(f, p("src"), f.mul(whole, 2), dtype)
+        f.loop(whole, p("n"), 1, start, move)
         f.ret()
 
     return ensure_function(module, name, build)
@@ -78,7 +88,7 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
     name = f"planes_{dtype}"
 
     def build(name: str) -> None:
-        run, spread, zeros = copy_run(module, dtype, tile.lanes), spread_run(module, dtype), zero_run(module, tile.ty)
+        run, spread, zeros = copy_run(module, dtype, tile.lanes), spread_run(module, dtype, tile.lanes), zero_run(module, tile.ty)
         params = [
             ("ptr", "args"),
             ("ptr", "dst"),

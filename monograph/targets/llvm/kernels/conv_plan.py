@@ -12,6 +12,8 @@ from monograph.targets.llvm.kernels.conv_geometry import ConvShape, Geometry, ba
 from monograph.targets.llvm.kernels.conv_taps import CONV_WORDS, WEIGHT_WORDS, conv_kernel, weight_kernel
 from monograph.targets.llvm.kernels.element import itemsize, narrow
 from monograph.targets.llvm.kernels.epilogue import Epilogue, identity, stage_bytes
+from monograph.targets.llvm.kernels.gemm import GemmSpec
+from monograph.targets.llvm.kernels.gemm_plan import Matrix, plan_gemm
 from monograph.targets.llvm.kernels.micro import Tile, tile_for
 
 
@@ -118,6 +120,8 @@ def _plan(
     channels, reduced = (inner, outer) if backward else (outer, inner)
     if not shape.batch or not channels or 0 in g.result:
         return []
+    if set(shape.kernel) == {1} and set(shape.stride) == {1} and not any(shape.padding) and shape.out == shape.size:
+        return _plan_pointwise(spec, shape, backward, source, w, result, operands, machine)
     tile_rows = 1 if channels == 1 else 4
     tile = tile_for(dtype, machine, tile_rows)
     b = _blocks(g, channels, reduced, tile, machine, shape.batch * groups * g.result[0] * -(-channels // 128))
@@ -176,3 +180,22 @@ def _plan(
     grain = max(1, 200_000 * n_units // max(1, shape.flops))
     kernel = conv_kernel(dtype, spec.epilogue, machine, tile_rows)
     return [weight_call, KernelCall(kernel, words, n_units, grain, pointers_at + 8 * len(spec.tail.operands) + 64, shape.flops, moved)]
+
+
+def _plan_pointwise(
+    spec: ConvSpec, shape: ConvShape, backward: bool, source: Word, w: Word, result: Word, operands: Sequence[Word], machine: Machine
+) -> list[KernelCall]:
+    """A kernel of size one is a matrix product per image and group: weights times channels x positions."""
+    groups, plane = shape.groups, int(np.prod(shape.size))
+    outer, inner = shape.out_channels // groups, shape.channels // groups
+    channels, reduced = (inner, outer) if backward else (outer, inner)
+    a = Matrix(w, *((1, inner) if backward else (inner, 1)), (0, outer * inner))
+    b = Matrix(source, plane, 1, (groups * reduced * plane, reduced * plane))
+    c = Matrix(result, plane, 1, (groups * channels * plane, channels * plane))
+    extra = []
+    for operand, kind in zip(operands, spec.tail.operands, strict=True):
+        moves, spans = kind.row == "stride", kind.col == "unit"
+        step = (plane if spans else 1) if moves else 0
+        image = groups * channels * plane if moves and spans else 0
+        extra.append(Matrix(operand, step, int(spans), (image, channels * step)))
+    return plan_gemm(GemmSpec(spec.dtype, spec.epilogue), channels, plane, reduced, a, b, c, extra, (shape.batch, groups), machine)

@@ -79,7 +79,7 @@ def _emit_conv(module: Module, name: str, dtype: str, epilogue: Epilogue | None,
     plain = epilogue is None and not narrow(dtype)
     planes, micro = copy_planes(module, tile, dtype), tap_kernel(module, tile)
     sums_dtype = {"float": "float32", "double": "float64", "i32": "int32", "i64": "int64"}[tile.ty]
-    movers = copy_run(module, sums_dtype, tile.lanes), spread_run(module, sums_dtype)
+    movers = copy_run(module, sums_dtype, tile.lanes), spread_run(module, sums_dtype, tile.lanes)
     finish = "" if plain else finish_rows(module, dtype, tail, tile.lanes)
     f = module.function(name)
     args, scratch = f.param("args"), f.param("scratch")

@@ -7,7 +7,7 @@ import numpy as np
 from monograph.targets.llvm.kernels.call import ConstBuffer, KernelCall, Machine, TempBuffer, Word, round_up
 from monograph.targets.llvm.kernels.conv_geometry import ConvShape, forward_geometry
 from monograph.targets.llvm.kernels.conv_plan import ConvSpec, copy_words, tap_offset
-from monograph.targets.llvm.kernels.conv_weight import REDUCE_WORDS, WGRAD_WORDS, reduce_kernel, weight_gradient_tile, wgrad_kernel
+from monograph.targets.llvm.kernels.conv_weight import REDUCE_WORDS, WGRAD_WORDS, reduce_kernel, weight_gradient_tiles, wgrad_kernel
 from monograph.targets.llvm.kernels.element import itemsize
 
 MOST_CHUNKS = 16
@@ -25,11 +25,12 @@ def plan_conv_backward_weight(
     outputs, channels, taps = shape.out_channels // groups, shape.channels // groups, len(g.phases[0].taps)
     if not outputs or not channels or not taps:
         return []
-    tile = weight_gradient_tile(dtype, outputs, machine)
-    panels, rows = -(-outputs // tile.columns), channels * taps
+    tiles = weight_gradient_tiles(dtype, outputs, machine)
+    tile, columns = tiles.tile, tiles.panel.columns
+    panels, rows = -(-outputs // columns), channels * taps
     depth, out_h, out_w = g.result
     images = shape.batch * depth * (1 if out_h and out_w else 0)
-    most = 4 * machine.l1_bytes // 5 // (tile.columns * tile.item)  # positions per block: a panel of dY stays in the first-level cache
+    most = 4 * machine.l1_bytes // 5 // (columns * tile.item)  # positions per block: a panel of dY stays in the first-level cache
     split = out_h == 1 and out_w > most
     column_block = round_up(-(-out_w // -(-out_w // most)), tile.lanes) if split else max(1, out_w)
     pitch = g.pitch(column_block, not split)
@@ -40,14 +41,14 @@ def plan_conv_backward_weight(
     c_block = -(-channels // -(-channels // c_block))
     if c_block < channels:  # whole tiles of (channel, tap) rows
         c_block = next((c for c in range(c_block, max(1, c_block // 2), -1) if c * taps % tile.rows == 0), c_block)
-    partial = groups * panels * rows * tile.columns
+    partial = groups * panels * rows * columns
     chunks = min(images, max(1, min(MOST_CHUNKS, PARTIAL_BYTES // (partial * tile.item))))
-    panel_block = min(panels, max(1, 64 // tile.columns))
+    panel_block = min(panels, max(1, 64 // columns))
     table = [c * g.depth_taps * copy["plane"] + tap_offset(g, copy, j) for c in range(c_block) for j in range(taps)]
     sums = TempBuffer(max(64, chunks * partial * tile.item))
-    copy_elements = c_block * g.depth_taps * copy["plane"] + copy["extra_columns"] + copy["extra_rows"] * pitch + tile.columns
+    copy_elements = c_block * g.depth_taps * copy["plane"] + copy["extra_columns"] + copy["extra_rows"] * pitch + columns
     panels_at = round_up(copy_elements * tile.item, 64)
-    panel_elements = panel_block * pitch * row_block * tile.columns + tile.rows * tile.columns
+    panel_elements = panel_block * pitch * row_block * columns + tile.rows * columns
     words = WGRAD_WORDS.fill(
         **copy, source=x, source_n=groups * channels * int(np.prod(g.source)), source_g=channels * int(np.prod(g.source)), dy=dy,
         dy_n=groups * outputs * depth * out_h * out_w, dy_c=depth * out_h * out_w, dy_d=out_h * out_w, rows=ConstBuffer(np.array(table, np.int32).tobytes()),
@@ -60,7 +61,7 @@ def plan_conv_backward_weight(
     moved = shape.batch * groups * (channels * int(np.prod(g.source)) + outputs * depth * out_h * out_w) * itemsize(dtype)
     grain = max(1, 200_000 * units // max(1, shape.flops))
     calls = (
-        [KernelCall(wgrad_kernel(dtype, tile), words, units, grain, panels_at + panel_elements * tile.item + 64, shape.flops, moved)]
+        [KernelCall(wgrad_kernel(dtype, tiles), words, units, grain, panels_at + panel_elements * tile.item + 64, shape.flops, moved)]
         if units
         else []
     )
@@ -68,5 +69,5 @@ def plan_conv_backward_weight(
         dst=dw, sums=sums, sums_chunk=partial, chunks=chunks, outputs=outputs, panels=panels, rows=rows, stage_at=0
     )
     moved = (chunks + 1) * partial * tile.item
-    grain = max(1, 1 + 8192 // (chunks * rows * tile.columns + 1))
-    return [*calls, KernelCall(reduce_kernel(dtype, tile), reduce_words, groups * panels, grain, 64 * tile.vectors + 64, 0, moved)]
+    grain = max(1, 1 + 8192 // (chunks * rows * columns + 1))
+    return [*calls, KernelCall(reduce_kernel(dtype, tiles), reduce_words, groups * panels, grain, 64 * tile.vectors + 64, 0, moved)]

@@ -181,3 +181,37 @@ def tap_kernel(module: Module, tile: Tile, unroll: int = 2) -> str:
         f.ret()
 
     return ensure_function(module, name, build)
+
+
+def dot_kernel(module: Module, tile: Tile) -> str:
+    """Adds `void(a, table, csa, rows, b, rsb, k, c, ldc, keep)`: `rows` of dot products, c[i] = sum over k of A[i, k] * b[k], all adjacent in k.
+
+    The parameters are those of the gathering micro-kernel with a single column; the strides are not looked at. Lanes are summed in a fixed tree.
+    """
+    name = f"dot_{tile.ty}_{tile.rows}x{tile.lanes}"
+
+    def build(name: str) -> None:
+        params = [("ptr", "a"), ("ptr", "table"), ("i64", "csa"), ("i64", "rows"), ("ptr", "b"), ("i64", "rsb"), ("i64", "k")]
+        f = module.function(name, [*params, ("ptr", "c"), ("i64", "ldc"), ("i64", "keep")], attrs="nounwind noinline", linkage="internal")
+        p = f.param
+        last = f.sub(p("rows"), 1)
+        places = [f.gep(p("table"), f.smin(last, f.i64(i)), "i32") for i in range(tile.rows)]
+        a = [f.gep(p("a"), f.cast("sext", f.load("i32", place), "i64"), tile.ty) for place in places]
+        whole = f.binary("and", p("k"), f.i64(-tile.lanes))
+
+        def step(k: Val, *totals: Val, ty: str = tile.vector) -> list[Val]:
+            k = opaque(f, k)
+            factor = f.load(ty, f.gep(p("b"), k, tile.ty))
+            return [multiply_add(f, f.load(ty, f.gep(row, k, tile.ty)), factor, total) for row, total in zip(a, totals, strict=True)]
+
+        vectors = f.loop(0, whole, tile.lanes, [f.const(0, tile.vector)] * tile.rows, step)
+        sums = f.loop(whole, p("k"), 1, [tree_sum(f, v) for v in vectors], lambda k, *totals: step(k, *totals, ty=tile.ty))
+        to = [f.gep(p("c"), i, tile.ty) for i in range(tile.rows)]
+        old = f.if_value(
+            f.icmp("ne", p("keep"), 0), lambda: [f.load(tile.ty, place) for place in to], lambda: [f.const(0, tile.ty)] * tile.rows
+        )
+        for place, total, before in zip(to, sums, old, strict=True):
+            f.store(f.fadd(before, total) if is_float(tile.ty) else f.add(before, total), place)
+        f.ret()
+
+    return ensure_function(module, name, build)
