@@ -39,8 +39,8 @@ test: $(VENV)/.ready ## the test suite (pass options with ARGS="-k softmax")
 	$(PY) -m pytest $(ARGS)
 
 check: $(VENV)/.ready ## linter, type checker, import law
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(PY) -m ruff check .
+	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
 parity: $(VENV_TORCH)/.ready ## compare with PyTorch, op by op and on whole training scripts
@@ -70,7 +70,7 @@ $(VENV_TORCH)/.ready: pyproject.toml
 	@touch $@
 
 define make_venv
-if [ ! -x $(1)/bin/python ]; then \
+if [ ! -x $(1)/bin/pip ]; then \
 	if [ -z "$(PYTHON)" ]; then \
 		echo "monograph needs Python 3.11 or newer with the venv module, and found none on the PATH." >&2; \
 		echo "Debian/Ubuntu: apt install python3-venv. Or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi; \

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 
 import hypothesis
 import numpy as np
 import pytest
+
+# Every graph that a test compiles is verified before and after every pass (read when monograph is first imported).
+os.environ.setdefault("MONOGRAPH_VERIFY", "1")
 
 # Derandomised: a failure seen once is seen by everyone. `print_blob` gives the line that replays it alone.
 hypothesis.settings.register_profile("house", derandomize=True, deadline=None, database=None, print_blob=True)

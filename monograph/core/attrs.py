@@ -105,17 +105,18 @@ def _exact(value: Any) -> Any:
 @dataclass_transform(frozen_default=True)
 def attrs(cls: type) -> type:
     """Declares an attribute record: frozen and slotted, made by position or by name, equal when all values are."""
-    own = tuple(cls.__dict__.get("__annotations__", ()))
+    types = dict(cls.__annotations__)
+    own = tuple(types)
     inherited: tuple[str, ...] = getattr(cls, "FIELDS", ())
     defaults = dict(getattr(cls, "DEFAULTS", {}))
-    body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
+    body = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__") and "annot" not in name}
     for name in own:
         if name in body:
             defaults[name] = body.pop(name)
     fields = (*inherited, *(name for name in own if name not in inherited))
-    declared = " ".join(str(body["__annotations__"][name]) for name in own) if own else ""
+    declared = " ".join(str(t) for t in types.values()).replace("tuple[Any, ...]", "")  # sizes: ints, or symbols
     plain = getattr(cls, "PLAIN", True) and not any(word in declared for word in ("float", "Any", "Callable", "complex"))
-    body.update(__slots__=own, FIELDS=fields, DEFAULTS=defaults, PLAIN=plain, __match_args__=fields, __init__=_first_init)
+    body.update(__annotations__=types, __slots__=own, FIELDS=fields, DEFAULTS=defaults, PLAIN=plain, __match_args__=fields, __init__=_first_init)
     made = type(cls)(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
     return made

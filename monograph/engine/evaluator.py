@@ -30,12 +30,18 @@ def _has_value(node: Node) -> bool:
     return node.value is not None
 
 
-def evaluate(wanted: Sequence[Node]) -> None:
-    """Computes the values of `wanted` (and of what live tensors will need of the same graph)."""
+def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
+    """Computes the values of `wanted` (and of what live tensors will need of the same graph).
+
+    `sweep`: of everything else that is pending and alive as well, as at the end of a training step: the loss shares its work with the gradients.
+    """
     wanted = [n for n in wanted if n.value is None]
     if not wanted:
         return
     with _lock:
+        MODES.pending = _alive(MODES.pending)
+        if sweep:
+            wanted += _pending_roots()
         order = topological(wanted, stop=_has_value)
         for node in order:
             if node.value is None and node.op is source.source:
@@ -43,8 +49,11 @@ def evaluate(wanted: Sequence[Node]) -> None:
                     f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', or it is "
                     "an input of a program being captured. Create it on device 'cpu' to compute with it."
                 )
-        outputs = _kept(order, wanted)
-        run(order, outputs)
+        outputs, aliases = _kept(order, wanted)
+        if outputs:
+            run(order, outputs)
+        for node, of in aliases:
+            node.value = of.value
         _settle(order)
 
 
@@ -67,48 +76,89 @@ def check_nan(node: Node) -> None:
             raise RuntimeError(f"anomaly: {node.op.name} returned nan values in its output {node.dtype.name}{list(node.shape)}, recorded at {provenance(node)}")
 
 
-# How many references sys.getrefcount reports for an object held by one list and looked at in a loop: measured, since it differs between Pythons.
-def _calibrate() -> int:
+def _is_cheap(node: Node) -> bool:
+    """Whether recomputing a node inside its users' kernels costs less than keeping it: elementwise work and movement."""
+    if node.op is source.project:
+        return _is_cheap(node.inputs[0])
+    return not node.op.traits.isdisjoint(_CHEAP) or not node.inputs
+
+
+_CHEAP = frozenset({Trait.POINTWISE, Trait.VIEW, Trait.ALIAS})
+
+
+# What sys.getrefcount reports for an object that one list holds and a loop looks at, and for one just popped from a list: measured, since it
+# differs between Pythons.
+def _refcount_in_loop() -> int:
     for item in [object()]:
         return sys.getrefcount(item)
     return 0
 
 
-def _is_cheap(node: Node) -> bool:
-    """Whether recomputing a node inside its users' kernels costs less than keeping it: elementwise work and movement."""
-    traits = node.op.traits
-    return Trait.POINTWISE in traits or Trait.VIEW in traits or Trait.ALIAS in traits or not node.inputs
+def _refcount_popped() -> int:
+    items = [object()]
+    item = items.pop()
+    return sys.getrefcount(item)
 
 
-def _kept(order: list[Node], wanted: Sequence[Node]) -> list[Node]:
-    """The nodes whose values must survive this evaluation.
+IN_LOOP, POPPED = _refcount_in_loop(), _refcount_popped()
+
+
+def _alive(pending: list[Node]) -> list[Node]:
+    """The pending nodes that something besides the list still refers to. From the end, so that a dead user lets its inputs go first."""
+    kept = []
+    while pending:
+        node = pending.pop()
+        if node.value is None and sys.getrefcount(node) > POPPED:
+            kept.append(node)
+    kept.reverse()
+    return kept
+
+
+def _pending_roots() -> list[Node]:
+    """Pending nodes that no other pending node uses: live tensors hold them."""
+    used = {i for n in MODES.pending for i in n.inputs}
+    return [n for n in MODES.pending if n not in used and n.dtype is not None]
+
+
+def _unaliased(node: Node) -> Node:
+    """The node whose memory this one shares by definition (detach, leaf)."""
+    while node.value is None and (node.op is source.leaf or node.op is source.detach):
+        node = node.inputs[0]
+    return node
+
+
+def _kept(order: list[Node], wanted: Sequence[Node]) -> tuple[list[Node], list[tuple[Node, Node]]]:
+    """The nodes whose values must survive this evaluation; and aliases, which share the value of another node.
 
     Besides the wanted ones: whatever somebody outside of this graph still holds (a live tensor, a tape that a later backward pass will
     read). Such a holder shows in the reference count: more references than the graph itself has. Cheap nodes that only a tape holds are
     recomputed later instead.
     """
-    internal: dict[int, int] = {}
+    references: dict[Node, int] = {}
     for node in order:
         for i in node.inputs:
-            internal[id(i)] = internal.get(id(i), 0) + 1
-    pending = {id(n) for n in MODES.pending}
+            references[i] = references.get(i, 0) + 1
+    for node in MODES.pending:
+        references[node] = references.get(node, 0) + 1
+    count = {id(node): n for node, n in references.items()}
+    del references
     keep = {id(n) for n in wanted}
-    outputs = []
+    outputs: dict[Node, None] = {}
+    aliases = []
     for node in order:
-        if node.value is not None:
+        if node.value is not None or node.dtype is None:
             continue
-        if id(node) in keep:
-            outputs.append(node)
-            continue
-        extra = sys.getrefcount(node) - BASELINE - internal.get(id(node), 0) - (id(node) in pending)
-        if extra > 0 and node.dtype is not None:
-            outputs.append(node)
-        elif node.requires_grad is True and not _is_cheap(node) and node.dtype is not None:
-            outputs.append(node)
-    return outputs
-
-
-BASELINE = 3
+        if (
+            id(node) in keep
+            or sys.getrefcount(node) - IN_LOOP > count.get(id(node), 0)
+            or (node.requires_grad is True and not _is_cheap(node))
+        ):
+            of = _unaliased(node)
+            if of is not node:
+                aliases.append((node, of))
+            if of.value is None:
+                outputs[of] = None
+    return list(outputs), aliases
 
 
 def _settle(order: list[Node]) -> None:
@@ -117,11 +167,8 @@ def _settle(order: list[Node]) -> None:
         if node.value is not None and node.inputs and node.requires_grad is not True:
             node.inputs = ()
     modes = MODES
-    modes.pending = [n for n in modes.pending if n.value is None and sys.getrefcount(n) > PENDING_BASELINE]
+    modes.pending = _alive(modes.pending)
     modes.pending_bytes = 0
-
-
-PENDING_BASELINE = 3
 
 
 def relieve(newest: Node) -> None:
@@ -129,13 +176,7 @@ def relieve(newest: Node) -> None:
     if MODES.capture is not None:
         MODES.pending.clear()
         return
-    pending = MODES.pending
-    roots = [n for n in pending if n.value is None and sys.getrefcount(n) > PENDING_BASELINE and n.dtype is not None]
-    if not any(n is newest for n in roots):
-        roots.append(newest)
-    used = {id(i) for n in roots for i in n.inputs}
-    evaluate([n for n in roots if id(n) not in used] or [newest])
-    MODES.pending.clear()
+    evaluate([newest], sweep=True)
 
 
 _plans: dict[Any, Plan] = {}

@@ -13,6 +13,7 @@ import numpy as np
 
 from monograph.core import knobs
 from monograph.graph.node import Node
+from monograph.passes.graph import extract
 from monograph.runtime.buffers import Buffer
 from monograph.targets import reference
 
@@ -29,7 +30,9 @@ class ReferencePlan:
     """NumPy, op by op: the meaning of a graph."""
 
     def __init__(self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> None:
-        self.sources, self.scalars, self.outputs = list(sources), list(scalars), list(outputs)
+        # Cut loose: the nodes of the user's program get values and lose their inputs as it runs on.
+        graph = extract(sources, scalars, outputs)
+        self.sources, self.scalars, self.outputs = graph.sources, graph.scalars, graph.outputs
 
     def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
         """See Plan."""

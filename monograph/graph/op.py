@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs
-from monograph.core.dtype import dtype as DType
-from monograph.core.shape import Shape
+from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, holds_symbols
 from monograph.graph.node import Node, record
 
 
@@ -78,20 +76,40 @@ class IncompleteRecord(TypeError):  # noqa: N818 - reads as a sentence
     """`define` was given a record that lacks a part."""
 
 
+ATTRS_KEPT = 4096
+
+
 class OpDef:
     """An op. Calling it with nodes and attributes records a node: `ops.sum(x, dims=(0,), keepdim=False)`."""
 
     __slots__ = (
-        "attr_cache", "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "infer", "name", "number", "reference", "samples",
+        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "infer", "interned", "name", "number", "reference", "samples",
         "since", "traits", "unview", "vjp",
     )  # fmt: skip
+
+    name: str
+    family: Family
+    since: int
+    attrs: type[Attrs]
+    infer: Callable[..., Any]
+    reference: Callable[..., Any] | None
+    decompose: Callable[..., Any] | None
+    vjp: Callable[..., Any] | ViaDecomposition | NotDifferentiable
+    traits: frozenset[Trait]
+    samples: Callable[[], Iterable[Sample]]
+    unview: Callable[..., Any] | None
+    doc: str
+    differentiable: bool
+    checks_values: bool
+    interned: dict[Any, Attrs]  # attribute records of recent calls, by their arguments
+    number: int
 
     def __init__(self, **parts: Any) -> None:
         for name, part in parts.items():
             setattr(self, name, part)
         self.differentiable = not isinstance(self.vjp, NotDifferentiable)
         self.checks_values = Trait.CHECKS_VALUES in self.traits
-        self.attr_cache: dict[Any, Attrs] = {}
+        self.interned = {}
         self.number = len(REGISTRY)
 
     def __repr__(self) -> str:
@@ -102,18 +120,33 @@ class OpDef:
 
     def make_attrs(self, **values: Any) -> Attrs:
         """The attribute record for these values, shared between equal calls."""
-        if not values and self.attrs is NoAttrs:
-            return NO_ATTRS
-        return self.attrs(**values)
+        return self.intern(values)
+
+    def intern(self, values: dict[str, Any]) -> Attrs:
+        """`make_attrs` of a dictionary: a record made before for the same arguments, where equal arguments are bound to mean the same."""
+        make = self.attrs
+        if not make.PLAIN:
+            return make(**values)
+        key = (*values, *values.values())
+        found = self.interned.get(key)
+        if found is None:
+            if make is NoAttrs and not values:
+                return NO_ATTRS
+            found = make(**values)
+            if not holds_symbols(found):
+                if len(self.interned) >= ATTRS_KEPT:
+                    self.interned.clear()
+                self.interned[key] = found
+        return found
 
     def __call__(self, *inputs: Node, **values: Any) -> Node:
-        return record(self, inputs, self.make_attrs(**values) if values or self.attrs is not NoAttrs else NO_ATTRS)
+        return record(self, inputs, self.intern(values) if values or self.attrs is not NoAttrs else NO_ATTRS)
 
 
 REGISTRY: dict[str, OpDef] = {}
 
-Infer = Callable[..., tuple[Shape, DType]]
-Vjp = Callable[..., Sequence[Node | None]]
+Infer = Callable[..., tuple[Any, Any]]
+Vjp = Callable[..., Sequence[Any]]
 
 
 def define(
@@ -126,9 +159,9 @@ def define(
     since: int = 1,
     attrs: type[Attrs] = NoAttrs,
     reference: Callable[..., Any] | None = None,
-    decompose: Callable[..., Node] | None = None,
+    decompose: Callable[..., Any] | None = None,
     traits: Iterable[Trait] = (),
-    unview: Callable[..., Node] | None = None,
+    unview: Callable[..., Any] | None = None,
     doc: str = "",
 ) -> OpDef:
     """Declares an op.

@@ -194,7 +194,7 @@ def evaluate(tensors: Iterable[Tensor]) -> None:
     """Computes the pending values of tensors now. Inside a capture nothing needs computing: the program does it."""
     if MODES.capture is not None:
         return
-    evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors])  # type: ignore[misc]
+    evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors], sweep=True)  # type: ignore[misc]
 
 
 def backward(outputs: list[Tensor], seeds: list[Node], retain_graph: bool, create_graph: bool, inputs: list[Tensor] | None = None) -> None:

@@ -76,7 +76,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if MODES.capture is not None:
         return host_array(self).copy()
-    base = self._base or self
+    base = self if self._base is None else self._base
     if base._device is not CPU:
         raise TypeError(f"can't convert {base._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
     if base._shared is None or not base._shared.alive():
@@ -224,7 +224,7 @@ def from_dlpack(other: Any) -> Tensor:
 
 def data_ptr(self: Tensor) -> int:
     """The address of the first element (evaluates what is pending)."""
-    base = self._base or self
+    base = self if self._base is None else self._base
     host_array(base)
     node = base._node if base._shared is None else base._shared
     return node.value.ptr if isinstance(node, Node) else node.buffer.ptr
@@ -232,6 +232,8 @@ def data_ptr(self: Tensor) -> int:
 
 def _number(kind: Any) -> Any:
     def method(self: Tensor) -> Any:
+        if node_of(self).numel != 1:
+            raise ValueError(f"only one element tensors can be converted to Python scalars; this one has shape {list(self.shape)}")
         return kind(item(self))
 
     return method

@@ -13,7 +13,7 @@ from monograph.core.dtype import int64
 from monograph.core.shape import broadcast_all, contiguous_strides
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
-from monograph.ops import contraction, conv, elementwise, index, movement, scan, sort, source
+from monograph.ops import compare, contraction, conv, elementwise, index, movement, scan, sort, source
 from monograph.passes.fuse import Fusion
 from monograph.passes.views import View
 from monograph.runtime.program import host_kernel, read_words
@@ -354,6 +354,9 @@ def scatter_operands(node: Node, inputs: tuple[Node, ...], stored: Callable[[Nod
             lengths = indices[0].shape
             src = movement.slice(src, starts=(0,) * len(lengths), steps=(1,) * len(lengths), lengths=lengths)
     whole = [i if i.dtype is int64 else elementwise.cast(i, dtype=int64) for i in indices]
+    if node.op is not index.index_put:
+        nowhere = source.constant(1 << 62, int64)
+        whole = [elementwise.where(compare.lt(i, source.constant(0, int64)), nowhere, i) for i in whole]
     return (base, *[stored(i) for i in whole], stored(src))
 
 

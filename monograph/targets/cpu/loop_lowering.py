@@ -68,7 +68,8 @@ class _Lowering:
         self.instrs: list[Instr] = []
         self.values: dict[Any, int] = {}
         self.index_strides: list[Sizes] = []  # walks that index values need
-        self.cycles = 0.0
+        self.cycles = self.row_cycles = 0.0  # of the work done for each element, and for each row
+        self.row_now = False
         self.checked: Node | None = None
 
     # ---- instructions ----
@@ -81,7 +82,11 @@ class _Lowering:
             self.values[key] = len(self.instrs) - 1
             if op == "const":
                 self.values["text", key] = str(attrs)  # type: ignore[assignment]
-        self.cycles += cost(op) if op not in ("load", "store", "const", "index", "reduce", "gather") else 1
+        cycles = cost(op) if op not in ("load", "store", "const", "index", "reduce", "gather") else 1
+        if self.row_now:
+            self.row_cycles += cycles
+        else:
+            self.cycles += cycles
         return len(self.instrs) - 1
 
     def operand(self, access: _Access) -> int:
@@ -151,6 +156,7 @@ class _Lowering:
     # ---- nodes ----
     def node(self, node: Node) -> None:
         row = self.is_row(node)
+        self.row_now = row and node.op not in REDUCTIONS
         if node.op in REDUCTIONS:
             x = self.read(node.inputs[0], node.inputs[0].shape, False)
             value = self.emit("reduce", (x,), node.dtype.name, (REDUCTIONS[node.op],))
@@ -277,7 +283,8 @@ class _Lowering:
         words = arg_words(spec, sizes, [(a.ref, s, list(a.extras)) for a, s in zip(self.accesses, byte_strides, strict=True)], error)
         count = units(spec, sizes)
         total = prod(sizes)
-        per_unit = max(1.0, total * (self.cycles / 8 + 0.5) / max(1, count))
+        work = total * (self.cycles / 8 + 0.5) + prod(sizes[:kept]) * self.row_cycles / 8
+        per_unit = max(1.0, work / max(1, count))
         grain = max(1, int(GRAIN_CYCLES / per_unit))
         if not reduced and kept == 1:
             grain = max(256, (grain + 255) // 256 * 256)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import Layout, ensure_function
-from monograph.targets.llvm.kernels.element import COMPUTE, at, divide, fill_elements, load
+from monograph.targets.llvm.kernels.element import COMPUTE, at, divide, either, fill_elements, load
 from monograph.targets.llvm.kernels.micro import Tile
 
 COPY_NAMES = (
-    "source_c", "source_d", "source_h", "size_d", "size_h", "size_w", "depth_taps", "depth_mul", "depth_add", "depth_step", "depth_div", "sub_h",
+    "source_c", "source_d", "source_h", "size_d", "size_h", "size_w", "depth_taps", "depth_mul", "depth_add", "depth_step", "depth_div",
+    "sub_h",
     "sub_w", "pad_h", "pad_w", "pitch", "sub_plane", "plane", "extra_rows", "extra_columns",
 )  # fmt: skip
 COPY_WORDS = Layout(*COPY_NAMES)
@@ -33,7 +34,7 @@ def copy_run(module: Module, dtype: str, width: int) -> str:
             f.loop(0, last, width, (), lambda i: move(i, width))
             move(last, width)
 
-        f.if_(f.icmp("sge", p("n"), width), vectors, lambda: f.loop(0, p("n"), 1, (), lambda i: move(i, 1)))
+        either(f, f.icmp("sge", p("n"), width), vectors, lambda: f.loop(0, p("n"), 1, (), lambda i: move(i, 1)))
         f.ret()
 
     return ensure_function(module, name, build)
@@ -83,7 +84,8 @@ def zero_run(module: Module, ty: str) -> str:
 def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
     """Adds `void(args, dst, src, channels, z, y0, rows, x0)`; `args` begins with COPY_WORDS, `src` is the first channel of the block.
 
-    `dst` gets, for each channel and depth tap, `sub_h` x `sub_w` planes of `rows` + extra rows, followed by zeros for the last taps to read.
+    `dst` gets, for each channel and depth tap, `sub_h` x `sub_w` planes of `rows` + extra rows, followed by zeros for the last taps to
+    read.
     """
     name = f"planes_{dtype}"
 
@@ -133,7 +135,8 @@ def copy_planes(module: Module, tile: Tile, dtype: str) -> str:
                 start = at(f, source, f.add(f.mul(y, w["source_h"]), shift), dtype)
                 place = f.gep(dst, begin, tile.ty)
                 f.call("void", zeros, dst, none, begin)
-                f.if_(
+                either(
+                    f,
                     plain,
                     lambda: f.call("void", run, place, start, count),
                     lambda: f.call("void", spread, place, start, count, f.i64(1), w["sub_w"]),

@@ -1,10 +1,10 @@
 """The geometry of convolutions: sizes, and how taps become offsets into a padded copy of the source.
 
 Every convolution here reads a *padded copy* of a block of source rows, split into `sub_h` x `sub_w` phase planes (the forward stride), in
-which all outputs of one tap lie side by side with stride 1: output position q = row * pitch + column reads `copy[q + offset(tap)]`. Rows share
-their padding (the right border of one row is the left border of the next), so the pitch is hardly larger than the output is wide, and
-the few positions between two rows are computed for nothing. The gradient of the input is the same kernel over the gradient of the output, with one
-set of taps for each of `out_h` x `out_w` phases of the result.
+which all outputs of one tap lie side by side with stride 1: output position q = row * pitch + column reads `copy[q + offset(tap)]`.
+Rows share their padding (the right border of one row is the left border of the next), so the pitch is hardly larger than the output is
+wide, and the few positions between two rows are computed for nothing. The gradient of the input is the same kernel over the gradient of
+the output, with one set of taps for each of `out_h` x `out_w` phases of the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def three(values: tuple[int, ...], fill: int) -> Sizes:
 
 @dataclass(frozen=True, slots=True)
 class ConvShape:
-    """Sizes of a convolution in torch's terms (1 to 3 spatial dims): x [batch, channels, *size], w [out_channels, channels/groups, *kernel].
+    """Sizes of a convolution in torch's terms (1 to 3 spatial dims): x [batch, channels, *size], w [out_channels, channels/groups,
+    *kernel].
 
     `padding` is what is added at the beginning of each dim; how far the end is padded follows from `out`.
     """

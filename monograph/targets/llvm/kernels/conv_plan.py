@@ -44,7 +44,8 @@ def plan_conv_backward_input(
 ) -> list[KernelCall]:
     """dx = epilogue(gradient of the input), dy laid out as y, dx as x. `shape` is that of the forward convolution.
 
-    A transposed convolution is this with dy = its input and dx = its output (`shape.out` the sizes of its input, `shape.size` of its output).
+    A transposed convolution is this with dy = its input and dx = its output (`shape.out` the sizes of its input,
+    `shape.size` of its output).
     """
     return _plan(spec, shape, backward_geometry(shape), True, dy, w, dx, operands, machine or Machine())
 
@@ -58,7 +59,8 @@ def copy_words(geometry: Geometry, source_c: int, pitch: int, rows: int) -> dict
     d, h, w = g.source
     return {
         "source_c": source_c, "source_d": h * w, "source_h": w, "size_d": d, "size_h": h, "size_w": w, "depth_taps": g.depth_taps,
-        "depth_mul": g.depth_mul, "depth_add": g.depth_add, "depth_step": g.depth_step, "depth_div": g.depth_div, "sub_h": g.sub_h, "sub_w": g.sub_w,
+        "depth_mul": g.depth_mul, "depth_add": g.depth_add, "depth_step": g.depth_step, "depth_div": g.depth_div, "sub_h": g.sub_h,
+        "sub_w": g.sub_w,
         "pad_h": g.pad_h, "pad_w": g.pad_w, "pitch": pitch, "sub_plane": sub_plane, "plane": plane, "extra_rows": g.extra_rows,
         "extra_columns": g.extra_columns,
     }  # fmt: skip
@@ -129,7 +131,10 @@ def _plan(
     copy = copy_words(g, source_plane, b.pitch, b.rows)
     tiles = -(-channels // tile.rows)
     kernel_size = int(np.prod(three(shape.kernel, 1)))
-    phases, offsets, indices, first_weight = [], [], [], 0
+    phases: list[tuple[int, ...]] = []
+    offsets: list[int] = []
+    indices: list[int] = []
+    first_weight = 0
     for number, phase in enumerate(g.phases):
         phases.append((phase.row, phase.column, len(phase.taps), first_weight, len(indices)))
         indices += [tap.index for tap in phase.taps]
@@ -140,8 +145,10 @@ def _plan(
     packed = TempBuffer(max(64, groups * first_weight * tile.item))
     steps = (kernel_size, inner * kernel_size)
     weight_words = WEIGHT_WORDS.fill(
-        dst=packed, src=w, src_group=outer * inner * kernel_size, src_row=steps[0 if backward else 1], src_reduced=steps[1 if backward else 0],
-        indices=ConstBuffer(np.array(indices, np.int32).tobytes()), phases=phase_table, phase_count=len(phases), reduced=reduced, c_block=b.reduced,
+        dst=packed, src=w, src_group=outer * inner * kernel_size, src_row=steps[0 if backward else 1],
+        src_reduced=steps[1 if backward else 0],
+        indices=ConstBuffer(np.array(indices, np.int32).tobytes()), phases=phase_table, phase_count=len(phases), reduced=reduced,
+        c_block=b.reduced,
         rows=channels, tiles=tiles, group_size=first_weight,
     )  # fmt: skip
     size = itemsize(dtype)
@@ -162,11 +169,13 @@ def _plan(
     stage_at = dense_at + round_up(dense * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
     words = CONV_WORDS.fill(
-        **copy, source=source, source_n=groups * reduced * source_plane, source_g=reduced * source_plane, weights=packed, weights_g=first_weight,
+        **copy, source=source, source_n=groups * reduced * source_plane, source_g=reduced * source_plane, weights=packed,
+        weights_g=first_weight,
         taps=offset_table, phases=phase_table, phase_count=len(phases), reduced=reduced, c_block=b.reduced,
         c_blocks=max(1, -(-reduced // b.reduced)), result=result, result_n=groups * channels * result_plane, result_c=result_plane,
         result_d=g.result[1] * g.result[2], out_rows=g.result[1], out_columns=g.result[2], out_depth=g.result[0], channels=channels,
-        channel_block=b.channels, channel_units=units[0], row_count=row_count, row_block=b.rows, row_units=units[1], column_count=column_count,
+        channel_block=b.channels, channel_units=units[0], row_count=row_count, row_block=b.rows, row_units=units[1],
+        column_count=column_count,
         column_block=b.columns, column_units=units[2], groups=groups, out_h=g.out_h, out_w=g.out_w, partial_ld=partial_ld,
         partial_phase=partial_phase, partial_at=partial_at, dense_at=dense_at, stage_at=stage_at, pointers_at=pointers_at,
     )  # fmt: skip

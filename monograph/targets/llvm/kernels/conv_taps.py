@@ -10,12 +10,13 @@ from __future__ import annotations
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
 from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes, copy_run, spread_run
-from monograph.targets.llvm.kernels.element import STORAGE, at, divide, load, narrow, split
+from monograph.targets.llvm.kernels.element import STORAGE, at, divide, either, load, narrow, split
 from monograph.targets.llvm.kernels.epilogue import Epilogue, finish_rows, identity
 from monograph.targets.llvm.kernels.micro import Tile, tap_kernel, tile_for
 
 CONV_WORDS = Layout(
-    *COPY_NAMES, "source*", "source_n", "source_g", "weights*", "weights_g", "taps*", "phases*", "phase_count", "reduced", "c_block", "c_blocks",
+    *COPY_NAMES, "source*", "source_n", "source_g", "weights*", "weights_g", "taps*", "phases*", "phase_count", "reduced", "c_block",
+    "c_blocks",
     "result*", "result_n", "result_c", "result_d", "out_rows", "out_columns", "out_depth", "channels", "channel_block", "channel_units",
     "row_count", "row_block", "row_units", "column_count", "column_block", "column_units", "groups", "out_h", "out_w", "partial_ld",
     "partial_phase", "partial_at", "dense_at", "stage_at", "pointers_at",
@@ -23,7 +24,8 @@ CONV_WORDS = Layout(
 CONV_OPERAND_WORDS = 4  # pointer, channel stride, image stride, depth stride: for each epilogue operand, after CONV_WORDS
 PHASE_WORDS = 5  # row, column, number of taps, first weight, first tap: for each phase, in the table `phases`
 WEIGHT_WORDS = Layout(
-    "dst*", "src*", "src_group", "src_row", "src_reduced", "indices*", "phases*", "phase_count", "reduced", "c_block", "rows", "tiles", "group_size",
+    "dst*", "src*", "src_group", "src_row", "src_reduced", "indices*", "phases*", "phase_count", "reduced", "c_block", "rows", "tiles",
+    "group_size",
 )  # fmt: skip
 
 
@@ -183,12 +185,13 @@ def _scatter(f: Fn, tile: Tile, w: dict[str, Val], movers: tuple[str, str], sums
         def write() -> None:
             run, spread = movers
             one = f.i64(1)
-            f.if_(
+            either(
+                f,
                 plain,
                 lambda: f.call("void", run, place, start, count),
                 lambda: f.call("void", spread, place, start, count, w["out_w"], one),
             )
 
-        f.if_(f.icmp("slt", f.add(row0, line), w["out_rows"]), write)
+        either(f, f.icmp("slt", f.add(row0, line), w["out_rows"]), write)
 
     f.loop(0, rows, 1, (), row)

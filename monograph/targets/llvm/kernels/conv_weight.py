@@ -1,8 +1,8 @@
 """The kernels of the gradient of convolution weights: dW[o, c, tap] = sum over images and positions of dY[o, q] * X[c, q + offset(tap)].
 
-A row of the product is a (channel, tap) pair, read in place from the padded source copy; the columns are output channels, from dY transposed
-into panels. One unit is (chunk of images, group, block of output channels); it walks its images in order and adds into its own partial
-gradient, [row][output channels]. The chunks, fixed by the shape, are summed in order by a second kernel.
+A row of the product is a (channel, tap) pair, read in place from the padded source copy; the columns are output channels, from dY
+transposed into panels. One unit is (chunk of images, group, block of output channels); it walks its images in order and adds into its own
+partial gradient, [row][output channels]. The chunks, fixed by the shape, are summed in order by a second kernel.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from monograph.targets.llvm.ir import Module, Val, is_float
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
 from monograph.targets.llvm.kernels.conv_copy import COPY_NAMES, copy_planes, copy_run
-from monograph.targets.llvm.kernels.element import STORAGE, at, floor_share, narrow, split, tighten
+from monograph.targets.llvm.kernels.element import STORAGE, at, either, floor_share, narrow, split, tighten
 from monograph.targets.llvm.kernels.gemm_pack import pack_panel
 from monograph.targets.llvm.kernels.micro import Tile, dot_kernel, micro_kernel, tile_for
 
 WGRAD_WORDS = Layout(
-    *COPY_NAMES, "source*", "source_n", "source_g", "dy*", "dy_n", "dy_c", "dy_d", "rows*", "row_taps", "channels", "c_block", "c_blocks", "sums*",
+    *COPY_NAMES, "source*", "source_n", "source_g", "dy*", "dy_n", "dy_c", "dy_d", "rows*", "row_taps", "channels", "c_block",
+    "c_blocks", "sums*",
     "sums_chunk", "outputs", "panels", "panel_block", "panel_units", "images", "chunks", "depth", "groups", "out_h", "out_w", "row_block",
     "row_blocks", "column_block", "column_blocks", "panels_at",
 )  # fmt: skip
@@ -108,7 +109,7 @@ def _emit_wgrad(module: Module, name: str, dtype: str, tiles: WeightTiles) -> No
                         for v in range(side.vectors):
                             f.store(zero, f.gep(to, f.add(f.mul(f.add(q, x), side.columns), v * tile.lanes), tile.ty))
 
-                    f.if_(f.icmp("slt", f.add(y, 1), rows), lambda: f.loop(columns, w["pitch"], 1, (), blank))
+                    either(f, f.icmp("slt", f.add(y, 1), rows), lambda: f.loop(columns, w["pitch"], 1, (), blank))
 
                 f.loop(0, rows, 1, (), row)
 
@@ -144,9 +145,9 @@ def _emit_wgrad(module: Module, name: str, dtype: str, tiles: WeightTiles) -> No
                                 old = f.load(side.vector, place)
                                 f.store(f.fadd(old, new) if is_float(tile.ty) else f.add(old, new), place)
 
-                            f.if_(f.icmp("ne", keep, 0), sum_up, lambda: f.store(new, place))
+                            either(f, f.icmp("ne", keep, 0), sum_up, lambda: f.store(new, place))
 
-                        f.if_(whole, lambda: f.call("void", micro, scratch, table, one, left, b_at, width, k, c, width, keep), edge)
+                        either(f, whole, lambda: f.call("void", micro, scratch, table, one, left, b_at, width, k, c, width, keep), edge)
 
                     f.loop(0, count, tile.rows, (), tile_of)
 

@@ -51,10 +51,14 @@ def plan_conv_backward_weight(
     panel_elements = panel_block * pitch * row_block * columns + tile.rows * columns
     words = WGRAD_WORDS.fill(
         **copy, source=x, source_n=groups * channels * int(np.prod(g.source)), source_g=channels * int(np.prod(g.source)), dy=dy,
-        dy_n=groups * outputs * depth * out_h * out_w, dy_c=depth * out_h * out_w, dy_d=out_h * out_w, rows=ConstBuffer(np.array(table, np.int32).tobytes()),
-        row_taps=taps, channels=channels, c_block=c_block, c_blocks=-(-channels // c_block), sums=sums, sums_chunk=partial, outputs=outputs, panels=panels,
-        panel_block=panel_block, panel_units=-(-panels // panel_block), images=images, chunks=max(1, chunks), depth=max(1, depth), groups=groups, out_h=out_h,
-        out_w=out_w, row_block=row_block, row_blocks=-(-out_h // row_block), column_block=column_block, column_blocks=-(-out_w // column_block),
+        dy_n=groups * outputs * depth * out_h * out_w, dy_c=depth * out_h * out_w, dy_d=out_h * out_w, rows=ConstBuffer(np.array(table,
+        np.int32).tobytes()),
+        row_taps=taps, channels=channels, c_block=c_block, c_blocks=-(-channels // c_block), sums=sums, sums_chunk=partial,
+        outputs=outputs, panels=panels,
+        panel_block=panel_block, panel_units=-(-panels // panel_block), images=images, chunks=max(1, chunks), depth=max(1, depth),
+        groups=groups, out_h=out_h,
+        out_w=out_w, row_block=row_block, row_blocks=-(-out_h // row_block), column_block=column_block,
+        column_blocks=-(-out_w // column_block),
         panels_at=panels_at,
     )  # fmt: skip
     units = chunks * groups * -(-panels // panel_block)

@@ -6,6 +6,8 @@ cutting the sum down at the end gives the same bits as wrapping every step); boo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from monograph.targets.llvm.ir import Fn, Val, is_float, lanes, vector
 
 STORAGE = {
@@ -102,6 +104,18 @@ def copy_elements(f: Fn, dst: Val, src: Val, count: Val, ty: str) -> None:
 def fill_elements(f: Fn, dst: Val, begin: Val | int, end: Val, value: Val) -> None:
     """dst[begin:end] = value, a plain loop."""
     f.loop(begin, end, 1, (), lambda i: f.store(value, f.gep(dst, i, value.ty)))
+
+
+def either(f: Fn, condition: Val, then: Callable[[], object], otherwise: Callable[[], object] | None = None) -> None:
+    """`Fn.if_` for steps whose values nobody needs."""
+
+    def quiet(step: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            step()
+
+        return run
+
+    f.if_(condition, quiet(then), None if otherwise is None else quiet(otherwise))
 
 
 def divide(f: Fn, a: Val, b: Val | int) -> Val:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from monograph.targets.llvm.ir import Fn, Module, Val, lanes, vector
 from monograph.targets.llvm.kernels.call import ensure_function
-from monograph.targets.llvm.kernels.element import COMPUTE, STORAGE, copy_elements, narrow, tighten
+from monograph.targets.llvm.kernels.element import COMPUTE, STORAGE, copy_elements, either, narrow, tighten
 from monograph.targets.llvm.loop_spec import Instr
 from monograph.targets.llvm.scalar import emit_scalar
 
@@ -105,7 +105,7 @@ def finish_rows(module: Module, dtype: str, epilogue: Epilogue, width: int) -> s
                     """Where to read or write full vectors: the matrix itself, or its stage where fewer columns are left."""
                     place = f.gep(base, j, element)
                     if fetch:
-                        f.if_(partial, lambda: copy_elements(f, stage, place, left, element))
+                        either(f, partial, lambda: copy_elements(f, stage, place, left, element))
                     return f.select(partial, stage, place)
 
                 result = f.load(vector(COMPUTE[dtype], width), f.gep(src, j, COMPUTE[dtype]))
@@ -126,7 +126,11 @@ def finish_rows(module: Module, dtype: str, epilogue: Epilogue, width: int) -> s
                 for value, base, to, stage in targets:
                     ty = STORAGE[to]
                     f.store(to_memory(f, to, value), window(base, stage, ty, False))
-                    f.if_(partial, lambda base=base, stage=stage, ty=ty: copy_elements(f, f.gep(base, j, ty), stage, left, ty))
+
+                    def put_back(base: Val = base, stage: Val = stage, ty: str = ty) -> None:
+                        copy_elements(f, f.gep(base, j, ty), stage, left, ty)
+
+                    either(f, partial, put_back)
 
             f.loop(0, p("columns"), width, (), columns)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import KernelSource, Layout, Machine
-from monograph.targets.llvm.kernels.element import at, divide, floor_share, narrow, split
+from monograph.targets.llvm.kernels.element import at, divide, either, floor_share, narrow, split
 from monograph.targets.llvm.kernels.epilogue import Epilogue, finish_rows, identity
 from monograph.targets.llvm.kernels.gemm_pack import pack_panel, pack_tile
 from monograph.targets.llvm.kernels.micro import Tile, micro_kernel, tile_for
@@ -181,7 +181,7 @@ def _k_block(
         dst = f.gep(scratch, f.mul(f.sub(t, block.t0), tile_elements), tile.ty)
         f.call("void", pack_a, dst, a_source(t), w["rsa"], w["csa"], tile_rows(t), length)
 
-    f.if_(pack_rows, lambda: f.loop(block.t0, block.t1, 1, (), pack_one))
+    either(f, pack_rows, lambda: f.loop(block.t0, block.t1, 1, (), pack_one))
     rsa = f.select(pack_rows, f.i64(1), w["rsa"])
     csa = f.select(pack_rows, f.i64(tile.rows), w["csa"])
 
@@ -194,7 +194,7 @@ def _k_block(
         here = f.gep(scratch, w["panel_at"])
         in_place = f.binary("and", f.icmp("eq", w["b_mode"], B_IN_PLACE), whole)
         pack_here = f.binary("xor", f.binary("or", packed_k, in_place), f.const(True, "i1"))
-        f.if_(pack_here, lambda: f.call("void", pack_b, here, source, w["rsb"], w["csb"], length, columns))
+        either(f, pack_here, lambda: f.call("void", pack_b, here, source, w["rsb"], w["csb"], length, columns))
         b = f.select(packed_k, shared, f.select(in_place, source, here))
         rsb = f.select(in_place, w["rsb"], f.i64(tile.columns))
 
@@ -213,7 +213,7 @@ def _k_block(
                 to, ld = f.select(straight, c, partial), f.select(straight, w["ldc"], w["partial_ld"])
             f.call("void", micro, a, rsa, csa, rows, b, rsb, length, to, ld, kb)
             finishing = f.binary("and", last, f.binary("xor", straight, f.const(True, "i1")))
-            f.if_(finishing, lambda: finish_tile(rows, i0, partial, c))
+            either(f, finishing, lambda: finish_tile(rows, i0, partial, c))
 
         def finish_tile(rows: Val, i0: Val, partial: Val, c: Val) -> None:
             pointers, lds, stage = fill_operands(f, w, spec, block.bases, i0, j0)

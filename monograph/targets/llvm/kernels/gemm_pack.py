@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monograph.targets.llvm.ir import Fn, Module, Val
 from monograph.targets.llvm.kernels.call import ensure_function
-from monograph.targets.llvm.kernels.element import at, load, narrow, range_mask, transpose
+from monograph.targets.llvm.kernels.element import at, either, load, narrow, range_mask, transpose
 from monograph.targets.llvm.kernels.micro import Tile
 
 PANEL_PARAMS = [("ptr", "dst"), ("ptr", "src"), ("i64", "rsb"), ("i64", "csb"), ("i64", "k"), ("i64", "columns")]
@@ -48,7 +48,8 @@ def rows_adjacent(f: Fn, tile: Tile, dtype: str) -> None:
             )
             f.store(value, f.gep(to, v * width, tile.ty))
 
-    f.if_(
+    either(
+        f,
         f.icmp("sge", p("columns"), tile.columns),
         lambda: f.loop(0, p("k"), 1, (), whole),
         lambda: any_strides(f, tile, dtype) if narrow(dtype) else f.loop(0, p("k"), 1, (), masked),

@@ -94,7 +94,8 @@ def plan_gemm(
     stage_at = partial_at + round_up(unit_tiles * tile.rows * partial_ld * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
     words = GEMM_WORDS.fill(
-        a=a.ref, rsa=a.row, csa=a.col, b=packed if shared else b.ref, rsb=b.row, csb=b.col, b_mode=b_mode, c=c.ref, ldc=c.row, m=m, n=n, k=k,
+        a=a.ref, rsa=a.row, csa=a.col, b=packed if shared else b.ref, rsb=b.row, csb=b.col, b_mode=b_mode, c=c.ref, ldc=c.row, m=m, n=n,
+        k=k,
         k_block=k_block, k_blocks=k_blocks, row_units=row_units, column_units=column_units, pack_a=int(pack_a), panel_at=panel_at,
         partial_at=partial_at, partial_ld=partial_ld, stage_at=stage_at, pointers_at=pointers_at, **_batch_words(batch, a, b, c),
     ) + _operand_words(operands)  # fmt: skip
@@ -169,7 +170,8 @@ def _plan_gemv(
     stage_at = partial_at + round_up((-(-groups // column_units) * COLUMN_GROUP + tile.lanes) * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
     words = GEMM_WORDS.fill(
-        a=a.ref, rsa=a.row, csa=a.col, b=b.ref, rsb=b.row, csb=b.col, b_mode=B_IN_PLACE, c=c.ref, ldc=c.row, m=1, n=n, k=k, k_block=k, k_blocks=1,
+        a=a.ref, rsa=a.row, csa=a.col, b=b.ref, rsb=b.row, csb=b.col, b_mode=B_IN_PLACE, c=c.ref, ldc=c.row, m=1, n=n, k=k, k_block=k,
+        k_blocks=1,
         row_units=1, column_units=column_units, pack_a=0, panel_at=0, partial_at=partial_at, partial_ld=0, stage_at=stage_at,
         pointers_at=pointers_at, **_batch_words(batch, a, b, c),
     ) + _operand_words(operands)  # fmt: skip
@@ -214,8 +216,9 @@ def _cut(tiles: int, panels: int, batches: int, k: int, k_block: int, tile: Tile
     row_units, column_units = -(-tiles // block_tiles), -(-panels // block_panels)
     work = 2 * tiles * tile.rows * panels * tile.columns * max(k, 1) * batches
     wanted = min(2 * machine.threads if machine.threads > 1 else 1, max(1, work // UNIT_FLOPS))
-    if row_units * column_units * batches >= wanted:
-        return row_units, column_units
+    units = row_units * column_units * batches
+    if units >= wanted:  # few large units are dealt out evenly
+        return (min(tiles, round_up(row_units, machine.threads)) if units < 16 * machine.threads else row_units), column_units
     missing = -(-wanted // batches)
     if panels >= missing and tiles < 16 * missing:
         return row_units, min(panels, -(-missing // row_units))

@@ -1,8 +1,8 @@
 """A single row times a matrix: reading the matrix once at memory speed is all that counts, so nothing is packed.
 
-The argument record, the units (blocks of columns of one batch element) and the tail are those of the blocked kernel (`gemm.py`). With rows of B
-adjacent in memory, eight of them at a time are added to a block of results; with columns adjacent, four dot products run
-side by side, their lanes summed in a fixed tree.
+The argument record, the units (blocks of columns of one batch element) and the tail are those of the blocked kernel (`gemm.py`). With
+rows of B adjacent in memory, eight of them at a time are added to a block of results; with columns adjacent, four dot products run side
+by side, their lanes summed in a fixed tree.
 """
 
 from __future__ import annotations

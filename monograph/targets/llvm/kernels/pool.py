@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from monograph.targets.llvm.ir import Fn, Module, Val, const, is_float, vector
 from monograph.targets.llvm.kernels.call import KernelCall, KernelSource, Machine, Word
-from monograph.targets.llvm.kernels.element import COMPUTE, at, itemsize, load, narrow, tighten
+from monograph.targets.llvm.kernels.element import COMPUTE, at, either, itemsize, load, narrow, tighten
 from monograph.targets.llvm.kernels.pool_shape import POOL_WORDS, PoolShape, inner_columns, window
 
 Carried = list[Val]
@@ -109,7 +109,7 @@ def _over_outputs(f: Fn, w: dict[str, Val], lanes: int, visit: Callable[[Val, Va
             f.loop(low, f.add(last, lanes), lanes, (), lambda ox: visit(oy, f.smin(ox, last), lanes))
             f.loop(high, w["out_w"], 1, (), lambda ox: visit(oy, ox, 1))
 
-        f.if_(vectors, inside)
+        either(f, vectors, inside)
 
     f.loop(0, w["out_h"], 1, (), row)
 

@@ -36,7 +36,8 @@ class PoolShape:
         dilation: tuple[int, int] = (1, 1),
         ceil_mode: bool = False,
     ) -> PoolShape:
-        """With the output sizes worked out by torch's rule: in ceil mode the last window must still begin inside the input or its left padding."""
+        """With the output sizes worked out by torch's rule: in ceil mode the last window must still begin inside the input or its left
+        padding."""
         out = []
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
             reach = n + 2 * p - d * (k - 1) - 1
@@ -69,7 +70,8 @@ class PoolShape:
 
 
 def window(f: Fn, w: dict[str, Val], axis: str, o: Val) -> tuple[Val, Val, Val]:
-    """(start, first, end) of the window of output `o` along "h" or "w": tap k in [first, end) reads start + k * dilation, inside the input."""
+    """(start, first, end) of the window of output `o` along "h" or "w": tap k in [first, end) reads start + k * dilation, inside the
+    input."""
     start = f.sub(f.mul(o, w[f"stride_{axis}"]), w[f"pad_{axis}"])
     dilation = w[f"dilation_{axis}"]
     first = taps_below(f, f.sub(f.i64(0), start), dilation)

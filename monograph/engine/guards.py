@@ -1,0 +1,434 @@
+"""What a captured function could have read of Python's state, and the cheap test that it is still as it was.
+
+A `Watch` starts from roots (globals, closure cells, defaults, `self`) and follows them through modules, plain objects, containers and
+optimisers. Of the user's own objects only attributes are watched whose names occur in the user's code that ran. Every check compares identities
+first, at C speed, and values only where an identity changed.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import itertools
+import operator
+import types
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from monograph.core.dtype import dtype as DType
+from monograph.engine.user_code import is_library, is_user_class
+
+MISSING: Any = object()
+ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), DType, type, range, slice, types.EllipsisType))
+SEQUENCES = (list, deque)
+LIMIT = 100_000  # containers and objects looked at before a function counts as too entangled to be watched
+LIVE_KEYS = frozenset(("lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"))
+_is = operator.is_
+
+
+class Epoch:
+    """Counts changes of some kind of object (modules): while it stands still, none of them needs to be looked at."""
+
+    value: int
+
+
+EPOCHS: list[Any] = []
+
+
+def watch_epoch(epoch: Any) -> None:
+    """Tells of a counter that moves whenever any module changes; without one, modules are compared at every call."""
+    if epoch not in EPOCHS:
+        EPOCHS.append(epoch)
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Whether two plain values are interchangeable: one type, equal, -0.0 apart from 0.0."""
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind is float:
+        return a == b and (a != 0 or str(a) == str(b))
+    if kind in ATOMS or isinstance(a, enum.Enum):
+        return bool(a == b)
+    if kind is tuple:
+        return len(a) == len(b) and all(map(same_value, a, b))
+    if isinstance(a, types.MethodType):
+        return a.__self__ is b.__self__ and a.__func__ is b.__func__
+    return isinstance(a, np.generic) and a.tobytes() == b.tobytes()
+
+
+class Check:
+    """One place that must hold what it held. `same()` is asked at every call."""
+
+    __slots__ = ("where",)
+    where: str
+
+    def same(self) -> bool:
+        """Whether the place is as it was."""
+        raise NotImplementedError
+
+
+class Names(Check):
+    """Some names of a namespace: globals, a module's, a class's or an object's attributes."""
+
+    __slots__ = ("names", "space", "values")
+
+    def __init__(self, where: str, space: Any) -> None:
+        self.where, self.space = where, space
+        self.names: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, name: str, value: Any) -> None:
+        """Watches one more name."""
+        self.names.append(name)
+        self.values.append(value)
+
+    def same(self) -> bool:
+        get = self.space.get
+        for i, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
+            now = get(name, MISSING)
+            if now is not value:
+                if not same_value(now, value):
+                    return False
+                self.values[i] = now
+        return True
+
+
+class Contents(Check):
+    """All elements of a list, deque or set, or all items of a dict."""
+
+    __slots__ = ("container", "elements", "keys", "skip")
+
+    def __init__(self, where: str, container: Any, skip: frozenset[str] = frozenset()) -> None:
+        self.where, self.container, self.skip = where, container, skip
+        self.keys, self.elements = self._now()
+
+    def _now(self) -> tuple[list[Any], list[Any]]:
+        c = self.container
+        if isinstance(c, dict):
+            if self.skip:
+                kept = [(k, type(v) if k in self.skip and isinstance(v, float | int) else v) for k, v in c.items()]
+                return [k for k, _ in kept], [v for _, v in kept]
+            return list(c), list(c.values())
+        return [], list(c)
+
+    def same(self) -> bool:
+        c = self.container
+        if isinstance(c, dict) and not self.skip:
+            if len(c) == len(self.keys) and all(map(_is, c.values(), self.elements)) and all(map(_is, c, self.keys)):
+                return True
+        elif not self.skip and len(c) == len(self.elements) and all(map(_is, c, self.elements)):
+            return True
+        keys, elements = self._now()
+        if len(elements) != len(self.elements) or len(keys) != len(self.keys):
+            return False
+        if not all(map(same_value, keys, self.keys)) or not all(map(same_value, elements, self.elements)):
+            return False
+        self.keys, self.elements = keys, elements
+        return True
+
+
+class Value(Check):
+    """A value that is read by a function: a closure cell, a function's defaults, an iterator's position, an array's bytes."""
+
+    __slots__ = ("read", "value")
+
+    def __init__(self, where: str, read: Callable[[], Any]) -> None:
+        self.where, self.read = where, read
+        self.value = read()
+
+    def same(self) -> bool:
+        now = self.read()
+        return now is self.value or same_value(now, self.value)
+
+
+class ArrayBytes(Check):
+    """The elements of a NumPy array."""
+
+    __slots__ = ("array", "copy")
+
+    def __init__(self, where: str, array: np.ndarray) -> None:
+        self.where, self.array, self.copy = where, array, array.copy()
+
+    def same(self) -> bool:
+        a = self.array
+        return a.shape == self.copy.shape and a.dtype == self.copy.dtype and (a.tobytes() == self.copy.tobytes() if a.nbytes < 4096 else bool(np.array_equal(a, self.copy)))
+
+
+def _cell_value(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _is_module(x: Any) -> bool:
+    own = getattr(x, "__dict__", None)
+    return type(own) is dict and "_parameters" in own and "_modules" in own and "_buffers" in own
+
+
+def _is_optimizer(x: Any) -> bool:
+    own = getattr(x, "__dict__", None)
+    return type(own) is dict and type(own.get("param_groups")) is list and "state" in own
+
+
+def _is_tensor(x: Any) -> bool:
+    return hasattr(type(x), "_steps") and hasattr(type(x), "_read")
+
+
+class Watch:
+    """The checks of one captured call. `enter` is told of each user function as it is first entered, before its body runs."""
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+        self.module_checks: list[Check] = []
+        self.at_exit: list[Check] = []  # compared once, at the end of the capture: live values must not be changed by the function itself
+        self.refusals: list[str] = []
+        self.tensors: dict[int, Any] = {}  # tensors met on the way: they are bound to a place, whoever else passes them in
+        self.parameters: list[Any] = []  # tensors whose having a gradient decides what an optimiser does
+        self.names: set[str] = set()
+        self.seen: dict[int, Any] = {}
+        self._spaces: dict[int, Names] = {}
+        self._plain: list[tuple[str, Any]] = []
+        self._queue: deque[tuple[str, Any]] = deque()
+        self._epochs: list[int] = []
+
+    # ---- where things are read from ----
+    def enter(self, names: Iterable[str], space: dict[str, Any], closure: Iterable[tuple[str, Any]] = ()) -> None:
+        """A user function is entered: its global names, the attribute names it may read, its closure cells."""
+        fresh = [n for n in names if n not in self.names]
+        self.names.update(fresh)
+        for name in names:
+            if name in space:
+                self._name("global ", space, name)
+        for name, cell in closure:
+            if id(cell) not in self.seen:
+                self.seen[id(cell)] = cell
+                self._add(Value(f"closure variable {name}", functools.partial(_cell_value, cell)))
+                self._queue.append((name, _cell_value(cell)))
+        if fresh:
+            for where, owner in list(self._plain):
+                self._attributes(where, owner, fresh)
+        self._follow()
+
+    def root(self, where: str, value: Any) -> None:
+        """A value that reaches the function in another way: an argument, `self`."""
+        self._queue.append((where, value))
+        self._follow()
+
+    def _name(self, where: str, space: Any, name: str, value: Any = MISSING) -> None:
+        names = self._spaces.get(id(space))
+        if names is None:
+            names = self._spaces[id(space)] = Names(where, space)
+            self._add(names)
+        if name not in names.names:
+            value = space.get(name, MISSING)
+            names.add(name, value)
+            self._queue.append((where + name, value))
+
+    def _add(self, check: Check) -> None:
+        self.checks.append(check)
+        if len(self.seen) > LIMIT and not self.refusals:
+            self.refusals.append(f"it can reach more than {LIMIT} objects, too many to watch: pass what it needs as arguments")
+
+    # ---- following values ----
+    def _follow(self) -> None:
+        while self._queue and not self.refusals:
+            where, value = self._queue.popleft()
+            kind = type(value)
+            if kind in ATOMS and kind is not type or value is MISSING or id(value) in self.seen:
+                continue
+            self.seen[id(value)] = value
+            if _is_tensor(value):
+                self.tensors[id(value)] = value
+            elif isinstance(value, types.FunctionType | types.MethodType | functools.partial):
+                self._function(where, value)
+            elif kind is tuple or (isinstance(value, tuple) and not _is_tensor(value)):
+                self._queue.extend((f"{where}[{i}]", v) for i, v in enumerate(value))
+            elif _is_module(value):
+                self._module(where, value)
+            elif _is_optimizer(value):
+                self._optimizer(where, value)
+            elif isinstance(value, types.ModuleType):
+                self._plain.append((where + ".", value))
+                self._attributes(where + ".", value, self.names)
+            elif isinstance(value, dict):
+                self._add(Contents(where, value))
+                self._queue.extend((f"{where}[{k!r}]" if type(k) in ATOMS else f"{where}[...]", v) for k, v in list(value.items()))
+            elif isinstance(value, list | deque | set | frozenset):
+                self._add(Contents(where, value))
+                self._queue.extend((f"{where}[{i}]", v) for i, v in enumerate(list(value)))
+            elif isinstance(value, np.ndarray):
+                self._add(ArrayBytes(where, value))
+            elif isinstance(value, np.random.Generator | np.random.RandomState):
+                self.refusals.append(f"it can draw from NumPy's generator {where}: a replay would repeat the numbers; use monograph's own random functions")
+            elif isinstance(value, type):
+                self._class(where, value)
+            elif isinstance(value, itertools.count | itertools.cycle):
+                self._add(Value(where, functools.partial(repr, value)))
+            elif hasattr(value, "__length_hint__"):
+                self._add(Value(where, value.__length_hint__))
+            elif hasattr(value, "__dict__") or hasattr(kind, "__slots__"):
+                self._object(where, value)
+
+    def _function(self, where: str, f: Any) -> None:
+        if isinstance(f, functools.partial):
+            self._queue.extend([(where, f.func), (where, f.args), (where, f.keywords)])
+            return
+        if isinstance(f, types.MethodType):
+            self._queue.extend([(where, f.__self__), (where, f.__func__)])
+            return
+        if is_library(f.__code__.co_filename) and not f.__closure__:
+            return
+        self._add(Value(f"code of {where}", lambda: f.__code__))
+        self._add(Value(f"defaults of {where}", lambda: f.__defaults__))
+        self._queue.extend((f"default of {where}", d) for d in f.__defaults__ or ())
+        if f.__kwdefaults__:
+            self._queue.append((f"defaults of {where}", f.__kwdefaults__))
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            if id(cell) not in self.seen:
+                self.seen[id(cell)] = cell
+                self._add(Value(f"closure variable {name} of {where}", functools.partial(_cell_value, cell)))
+                self._queue.append((name, _cell_value(cell)))
+        if "__wrapped__" in f.__dict__:
+            self._queue.append((where, f.__dict__["__wrapped__"]))
+
+    def _module(self, where: str, m: Any) -> None:
+        """One module of a tree: all attributes, registered tensors and hooks. Looked at only when some module has changed."""
+        own = m.__dict__
+        target = self.module_checks if EPOCHS else self.checks
+        target.append(Contents(where, own))
+        for name, value in list(own.items()):
+            if isinstance(value, dict | set) and name.startswith("_"):
+                if id(value) not in self.seen:
+                    self.seen[id(value)] = value
+                    target.append(Contents(f"{where}.{name}", value))
+                    if isinstance(value, dict) and (value or name in ("_parameters", "_buffers", "_modules")):
+                        self._queue.extend((f"{where}.{k}" if isinstance(k, str) else where, v) for k, v in value.items())
+            elif name not in ("_compiled_call_impl",):
+                self._queue.append((f"{where}.{name}", value))
+        self._class(f"type of {where}", type(m), ("forward", "__call__"))
+        if is_user_class(type(m)):
+            self._plain.append((where + ".", m))
+            self._attributes(where + ".", m, self.names)
+
+    def _optimizer(self, where: str, o: Any) -> None:
+        skip = frozenset() if "lr" in self.names and is_user_class(type(o)) else LIVE_KEYS
+        groups = o.__dict__["param_groups"]
+        self._add(Value(f"{where}.param_groups", lambda: o.__dict__.get("param_groups")))
+        self._add(Value(f"{where}.state", lambda: o.__dict__.get("state")))
+        self._add(Contents(f"{where}.param_groups", groups))
+        for i, group in enumerate(groups):
+            self._add(Contents(f"{where}.param_groups[{i}]", group, skip))
+            if skip:
+                self.at_exit.append(Contents(f"{where}.param_groups[{i}]", group))
+            for key, value in group.items():
+                if key == "params":
+                    self._add(Contents(f"{where}.param_groups[{i}]['params']", value))
+                    self.parameters.extend(value)
+                    self.tensors.update((id(p), p) for p in value)
+                else:
+                    self._queue.append((f"{where}.param_groups[{i}][{key!r}]", value))
+        state = o.__dict__["state"]
+        self._queue.append((f"{where}.state", state))
+        for name, value in o.__dict__.items():
+            if name not in ("param_groups", "state", "_touched", "_in_step", "_opt_called"):
+                self._name(f"{where}.", o.__dict__, name)
+                self._queue.append((f"{where}.{name}", value))
+        self._class(f"type of {where}", type(o), ("step", "zero_grad"))
+
+    def _object(self, where: str, x: Any) -> None:
+        """A plain object: of the user's own classes the attributes that the code names, of library classes all."""
+        if is_user_class(type(x)):
+            self._plain.append((where + ".", x))
+            self._attributes(where + ".", x, self.names)
+            return
+        own = getattr(x, "__dict__", None)
+        if isinstance(own, dict):
+            self._add(Contents(where, own))
+            self._queue.extend((f"{where}.{k}", v) for k, v in list(own.items()))
+        elif type(x).__module__.split(".")[0] == "monograph":
+            for name in self._slots(type(x)):
+                self._add(Value(f"{where}.{name}", functools.partial(getattr, x, name, MISSING)))
+
+    @staticmethod
+    def _slots(kind: type) -> list[str]:
+        found: list[str] = []
+        for k in kind.__mro__:
+            slots = k.__dict__.get("__slots__", ())
+            found += [slots] if isinstance(slots, str) else [s for s in slots if not s.startswith("__")]
+        return found
+
+    def _attributes(self, where: str, owner: Any, names: Iterable[str]) -> None:
+        own = getattr(owner, "__dict__", None)
+        if own is not None and not isinstance(owner, type):
+            module = _is_module(owner)
+            for name in names:
+                if name in own:
+                    if not module:
+                        self._name(where, own, name)
+                elif not isinstance(owner, types.ModuleType):
+                    self._class_name(where, type(owner), name)
+                    if not module:
+                        self._name(where, own, name)
+        elif not isinstance(owner, type):
+            for name in self._slots(type(owner)):
+                if name in names:
+                    self._add(Value(where + name, functools.partial(getattr, owner, name, MISSING)))
+                    self._queue.append((where + name, getattr(owner, name, MISSING)))
+
+    def _class(self, where: str, kind: type, names: Iterable[str] = ()) -> None:
+        if is_user_class(kind) and (id(kind), 0) not in self.seen:
+            self.seen[(id(kind), 0)] = kind  # type: ignore[index]
+            self._plain.append((where + ".", kind))
+            names = [*names, *self.names]
+        for name in names:
+            self._class_name(where + ".", kind, name)
+
+    def _class_name(self, where: str, kind: type, name: str) -> None:
+        for k in kind.__mro__:
+            if name in k.__dict__:
+                self._name(where, k.__dict__, name)
+                return
+
+    # ---- asking ----
+    def settle(self) -> None:
+        """The checks are complete: from now on `same` compares."""
+        self._epochs = [e.value for e in EPOCHS]
+
+    def join(self, other: Watch) -> None:
+        """Takes over the checks of another run of the same function."""
+        self.checks += other.checks
+        self.module_checks += other.module_checks
+
+    def same(self) -> bool:
+        """Whether everything is as it was. The hot path of a compiled call."""
+        for check in self.checks:
+            if not check.same():
+                return False
+        for epoch, value in zip(EPOCHS, self._epochs, strict=True):
+            if epoch.value != value:
+                return self._modules_same()
+        return True
+
+    def _modules_same(self) -> bool:
+        now = [e.value for e in EPOCHS]
+        for check in self.module_checks:
+            if not check.same():
+                return False
+        self._epochs = now
+        return True
+
+    def changed(self) -> str | None:
+        """Where something is not as it was, None if nothing changed."""
+        for check in (*self.checks, *self.module_checks, *self.at_exit):
+            if not check.same():
+                return check.where
+        return None
+
+
