@@ -87,7 +87,7 @@ class Capture:
         self._counted = 0
         self._observed: set[int] = set()
         self._outer: list[Node] = []
-        self._draws: dict[int, Any] = {}
+        self._alive: list[Any] = []  # so that no other tensor gets the id of a known one
 
     # ---- entering and leaving ----
     def __enter__(self) -> Capture:
@@ -235,6 +235,11 @@ class Capture:
         if b._twins is not None:
             alive = [t for r in b._twins if (t := r()) is not None]
             group = [t for t in alive if t._base is None] or [b]
+        for t in group:
+            if (found := self._by_tensor.get(id(t))) is not None:
+                self._by_tensor[id(b)] = found
+                self._alive.append(b)
+                return
         main = next((t for t in group if id(t) in self.arguments), group[0])
         node = main._node
         if self.is_ours(node) or main._device.type == "meta":
@@ -262,6 +267,7 @@ class Capture:
         self.inputs[id(node)] = handle
         for t in group:
             self._by_tensor[id(t)] = handle
+            self._alive.append(t)
             if t._leaf_flag and id(t) not in self.grads:
                 self.grads[id(t)] = GradSlot(t, self.arguments.get(id(t)))
 

@@ -174,7 +174,6 @@ def _settle(order: list[Node]) -> None:
 def relieve(newest: Node) -> None:
     """The pending graph has passed its limit: evaluates everything that is still held by someone."""
     if MODES.capture is not None:
-        MODES.pending.clear()
         return
     evaluate([newest], sweep=True)
 

@@ -149,6 +149,8 @@ class OpenFinal(Final):
             if kind == "op":
                 op, attrs, shape, dtype, needs = what
                 node = Node(op, tuple([env[i] for i in inputs]), attrs, shape, dtype, needs)
+                if op is source.leaf:
+                    node.owner = _nobody
                 if slot is not None:
                     node.value = carried[slot]
                 else:
@@ -167,6 +169,10 @@ class OpenFinal(Final):
                 node = what
             env.append(node)
         return [env[i] for i in self.targets]
+
+
+def _nobody() -> None:
+    """The owner of a leaf whose tensor lived inside the captured function only."""
 
 
 def plain_node(t: Any) -> Node:

@@ -184,6 +184,8 @@ class Tensor:
 
         Raises RuntimeError for dtypes without gradients, and when a result of recorded ops is told to stop.
         """
+        if MODES.capture is not None:
+            MODES.capture.read((self,))
         if requires_grad:
             if self.dtype.kind not in "fc":
                 raise RuntimeError(f"only Tensors of floating point and complex dtype can require gradients, got {self.dtype}")
@@ -270,6 +272,8 @@ class Tensor:
         """A tensor of the same memory without history."""
         if self._base is not None:
             return view_of(self._base._twin(silent), self._steps)
+        if MODES.capture is not None:
+            MODES.capture.read((self,))
         if self._twins is None:
             self._twins = [weakref.ref(self)]
         node = self._node
@@ -289,6 +293,8 @@ class Tensor:
         """Takes this tensor itself off the tape. Returns itself."""
         if self._base is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead")
+        if MODES.capture is not None:
+            MODES.capture.read((self,))
         self._leaf_flag, self._leaf = False, None
         self._simple = self._shared is None
         if self._node.requires_grad:  # type: ignore[union-attr]
@@ -305,6 +311,7 @@ class Tensor:
         if not isinstance(value, Tensor):
             raise TypeError(f"Tensor.data is set to a Tensor, got {type(value).__name__}")
         if MODES.capture is not None:
+            MODES.capture.read((value,))
             MODES.capture.written(self)
         if self._base is not None:
             self._base, self._steps, self._seen = None, (), None
@@ -323,6 +330,8 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient collected so far, None before any."""
+        if MODES.capture is not None:
+            MODES.capture.grad_get(self)
         return self._grad
 
     @grad.setter

@@ -11,6 +11,7 @@ import numpy as np
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DeviceError
+from monograph.core.modes import MODES
 from monograph.ops import source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, Device, Tensor, wrap
@@ -55,7 +56,10 @@ def from_host(array: np.ndarray, dtype: DType | None = None) -> Tensor:
     shape = tuple(int(n) for n in array.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         buffer.array(shape, d.np)[...] = array
-    return wrap(source.from_value(buffer, shape, d))
+    node = source.from_value(buffer, shape, d)
+    if MODES.capture is not None:
+        MODES.capture.made(node)
+    return wrap(node)
 
 
 def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:

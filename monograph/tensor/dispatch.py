@@ -109,6 +109,30 @@ def common_dtype(a: Node, b: Node) -> DType:
     return promote(da, db)
 
 
+def as_floating(x: Node) -> Node:
+    """Integers and bools in the default floating dtype; floating values as they are."""
+    return x if x.dtype.kind in "fc" else elementwise.cast(x, dtype=dtypes.defaults.floating)
+
+
+def floating_operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
+    """`operands` of an op that computes in floating point: numbers join a tensor that is floating already (uint8 / -3 is not 253)."""
+    if isinstance(b, SCALAR_TYPES) and isinstance(a, Tensor):
+        x = as_floating(read(a))
+        return _of_one_dtype(x, scalar_node(b, x.dtype))
+    if isinstance(a, SCALAR_TYPES) and isinstance(b, Tensor):
+        x = as_floating(read(b))
+        return _of_one_dtype(scalar_node(a, x.dtype), x)
+    x, y = operands(a, b, name)
+    return as_floating(x), as_floating(y)
+
+
+def _of_one_dtype(a: Node, b: Node) -> tuple[Node, Node]:
+    if a.dtype is b.dtype:
+        return a, b
+    to = common_dtype(a, b)
+    return cast_node(a, to), cast_node(b, to)
+
+
 def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
     """Two operands, at least one a Tensor, as nodes of one dtype."""
     if isinstance(a, Tensor):
@@ -124,10 +148,7 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
         na = scalar_node(a, nb.dtype)
     else:
         na, nb = _array_like(a, name), read(b)
-    if na.dtype is not nb.dtype:
-        to = common_dtype(na, nb)
-        na, nb = cast_node(na, to), cast_node(nb, to)
-    return na, nb
+    return (na, nb) if na.dtype is nb.dtype else _of_one_dtype(na, nb)
 
 
 def _array_like(value: Any, name: str) -> Node:
@@ -193,6 +214,7 @@ def live(provider: Callable[[], Any], dtype: DType = float32) -> Tensor:
 def evaluate(tensors: Iterable[Tensor]) -> None:
     """Computes the pending values of tensors now. Inside a capture nothing needs computing: the program does it."""
     if MODES.capture is not None:
+        MODES.capture.evaluate(tensors)
         return
     evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors], sweep=True)  # type: ignore[misc]
 

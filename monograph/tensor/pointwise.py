@@ -11,7 +11,7 @@ from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import activation, compare, elementwise, source
 from monograph.tensor.core import Tensor
-from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, operands, read, scalar_node, store
+from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, floating_operands, operands, read, scalar_node, store
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # public functions of this file
 METHODS: dict[str, Callable[..., Any]] = {}  # the same, and in-place forms, as Tensor methods
@@ -74,7 +74,7 @@ for _name in (
     "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv sigmoid".split()
 ):
     unary(_name, getattr(elementwise, _name), True)
-for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "square": "", "relu": "b"}.items():
+for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "relu": "b"}.items():
     unary(_name, getattr(elementwise, _name), False, _refuse)
 for _alias, _of in {
     "negative": "neg", "absolute": "abs", "fix": "trunc", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
@@ -84,6 +84,15 @@ for _alias, _of in {
     METHODS[_alias + "_"] = METHODS[_of + "_"]
 for _name in ("isnan", "isinf", "isfinite", "logical_not", "signbit"):
     unary(_name, getattr(compare, _name), False)
+
+
+def _square(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+    """The square of every element."""
+    x = read(input)
+    return deliver(emit(elementwise.square, cast_node(x, dtypes.int64) if x.dtype.kind == "b" else x), out)
+
+
+publish("square", _square, in_place=True)
 
 
 def _round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -116,12 +125,9 @@ def binary(name: str, op: OpDef, floating: bool = False, refuse: str = "", doc: 
     """A function of two tensors, or of a tensor and a number."""
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-        a, b = operands(input, other, name)
-        kind = a.dtype.kind
-        if kind in refuse:
+        a, b = floating_operands(input, other, name) if floating else operands(input, other, name)
+        if a.dtype.kind in refuse:
             raise RuntimeError(f"{name}: not defined for dtype {a.dtype.name}")
-        if floating and kind not in "fc":
-            a, b = cast_node(a, dtypes.defaults.floating), cast_node(b, dtypes.defaults.floating)
         result = emit(op, a, b)
         return result if out is None else deliver(result, out)
 
@@ -199,17 +205,15 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
     """input / other; rounding_mode None (true division), "trunc" or "floor"."""
     if rounding_mode == "floor":
         return floor_divide(input, other, out=out)
-    a, b = operands(input, other, "div")
     if rounding_mode == "trunc":
+        a, b = operands(input, other, "div")
         if a.dtype.kind in "fc":
             return deliver(emit(elementwise.trunc, elementwise.div(a, b)), out)
         r = elementwise.fmod(a, b)
         return deliver(emit(elementwise.floor_divide, elementwise.sub(a, r), b), out)
     if rounding_mode is not None:
         raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
-    if a.dtype.kind not in "fc":
-        a, b = cast_node(a, dtypes.defaults.floating), cast_node(b, dtypes.defaults.floating)
-    result = emit(elementwise.div, a, b)
+    result = emit(elementwise.div, *floating_operands(input, other, "div"))
     return result if out is None else deliver(result, out)
 
 
@@ -229,9 +233,11 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # n
             special = _power(x, exponent)
             if special is not None:
                 return deliver(special, out)
-            if x.dtype.kind != "f" and exponent < 0:
-                raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if x.dtype.kind not in "fc" and isinstance(exponent, int) and exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
     a, b = operands(input, exponent, "pow")
+    if a.dtype.kind == "b":
+        return deliver(emit(compare.logical_or, a, compare.logical_not(b)), out)
     return deliver(emit(elementwise.pow, a, b), out)
 
 

@@ -23,6 +23,12 @@ from monograph.tensor.movement import sizes
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 
 
+def _no_replay(what: str) -> None:
+    """A captured program takes fresh numbers at each replay: code that handles the generator itself runs uncompiled."""
+    if MODES.capture is not None:
+        MODES.capture.refuse(f"it {what}")
+
+
 class Generator:
     """A seeded stream of random numbers: a key and a counter that moves on with every draw."""
 
@@ -32,6 +38,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream of `seed` from its beginning. Returns itself."""
+        _no_replay("seeds a random generator")
         self._seed, self._offset = int(seed) & 0x7FFFFFFFFFFFFFFF, 0
         return self
 
@@ -46,6 +53,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """The state as a tensor of bytes."""
+        _no_replay("reads the state of a random generator")
         return from_host(np.frombuffer(np.array([self._seed, self._offset], np.int64).tobytes(), np.uint8))
 
     def set_state(self, state: Tensor) -> None:
@@ -53,6 +61,7 @@ class Generator:
         raw = np.asarray(host_array(state), np.uint8).tobytes()
         if len(raw) != 16:
             raise RuntimeError(f"a generator state has 16 bytes, got {len(raw)}")
+        _no_replay("sets the state of a random generator")
         self._seed, self._offset = (int(v) for v in np.frombuffer(raw, np.int64))
 
     def take(self, count: int) -> int:
@@ -70,6 +79,7 @@ def take_key(n: Any, generator: Generator | None = None) -> tuple[Tensor, Tensor
     g = generator or default_generator
     capture = MODES.capture
     if capture is not None:
+        capture.draws(g)
         key = capture.live(lambda: g._seed, int64)
         return wrap(key), wrap(capture.live(lambda: g.take(n), int64))
     return wrap(source.number(g._seed, int64)), wrap(source.number(g.take(n), int64))

@@ -153,6 +153,8 @@ def _position(name: str, op: OpDef) -> Callable[..., Tensor]:
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
+        if x.dtype.kind == "b":
+            raise RuntimeError(f"{name}: not defined for dtype bool; use x.int().{name}()")
         return deliver(emit(op, x, dim=None if dim is None else normalize_dim(dim, len(x.shape)), keepdim=keep), out)
 
     function.__doc__ = f"{name}: the index (int64) of the extreme element along `dim`, or in the flattened tensor."

@@ -72,6 +72,11 @@ class Heavy:
         """The node that projects output i, None if nobody wants it."""
         return self.projections.get(node, {}).get(i)
 
+    def scratch_output(self, node: Node, i: int) -> Node:
+        """A place for output i that nobody wants but the kernel writes."""
+        shape, dtype = node.outputs[i]
+        return Node(source.project, (node,), source.project.make_attrs(index=i), shape, dtype)
+
     def steps(self, node: Node, calls: Sequence[KernelCall], operands: Sequence[Ref | None], outputs: int = 1) -> list[PlannedStep]:
         """Planned calls as steps; `operands` are what their BufferRefs mean, the last `outputs` of them written."""
         out = []
@@ -115,7 +120,7 @@ def _(h: Heavy, node: Node) -> list[PlannedStep]:
     ma, mb = matrix(a), Matrix(BufferRef(1), b.strides[-2], b.strides[-1], matrix(b).batch)
     c = contiguous_strides(node.shape)
     mc = Matrix(BufferRef(2), n, 1, c[:-2])
-    if len(batch) > 2:
+    if len(batch) > 3:
         merged = _merged_batch(batch, [ma.batch, mb.batch, mc.batch])
         if merged is None:
             return host_steps(h, node)
@@ -134,7 +139,7 @@ def _merged_batch(batch: tuple[int, ...], walks: list[tuple[int, ...]]) -> int |
         if last is None or not all(w[last] == w[i] * n for w in walks):
             count += 1
         last = i
-    return count if count <= 2 else None
+    return count if count <= 3 else None
 
 
 def _conv_shape(x: tuple[int, ...], w: tuple[int, ...], out: tuple[int, ...], a: Any) -> ConvShape:
@@ -142,7 +147,7 @@ def _conv_shape(x: tuple[int, ...], w: tuple[int, ...], out: tuple[int, ...], a:
 
 
 def _not_empty(node: Node) -> bool:
-    return node.dtype.name in FLOATS and all(prod(x.shape) for x in node.inputs) and prod(node.shape) > 0
+    return node.dtype.name in (*FLOATS, "float16", "bfloat16") and all(prod(x.shape) for x in node.inputs) and prod(node.shape) > 0
 
 
 @rule(conv.conv, _not_empty)

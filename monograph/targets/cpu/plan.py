@@ -22,6 +22,7 @@ from monograph.passes.pipeline import optimise, pipeline
 from monograph.passes.views import View, materialise_reshapes, resolve
 from monograph.runtime.buffers import Buffer
 from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
+from monograph.targets.cpu import pool_lowering
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, is_pointwise, lower_loop
@@ -30,6 +31,7 @@ from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
 
+RULE_FILES = (pool_lowering,)  # importing them registers their rules
 FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float16": "e", "bfloat16": "H", "float32": "f", "float64": "d"}
 _FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
 

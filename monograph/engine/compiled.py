@@ -1,0 +1,369 @@
+"""A compiled function: finds the entry of a call's signature and replays it, or captures the call.
+
+A capture is a whole, faithful run of the function; what a replay could not repeat makes it an uncompiled run, with its reason noted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from monograph.core import dtype as dtypes
+from monograph.core import knobs
+from monograph.core.errors import CaptureError
+from monograph.core.modes import MODES
+from monograph.core.trees import flatten, unflatten
+from monograph.engine import evaluator, ladder
+from monograph.engine.capture import Capture
+from monograph.engine.guards import ATOMS, Watch
+from monograph.engine.program import ClosedFinal, PathBuilder, Refused
+from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown
+from monograph.engine.user_code import Tracer
+from monograph.graph.node import Node, topological
+
+SIGNATURES_KEPT = 64
+VARIANTS_KEPT = 8  # entries of one signature (train and eval, say) before the oldest goes
+RETRIES = 3  # captures in a row that changed Python's state (an optimiser's first step does) before a function counts as one that always does
+_target = knobs.target.variable
+
+
+class Signature:
+    """What calls of one kind have in common, and how they fared."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.uncompiled = 0  # captures in a row that could not be kept
+        self.captures = 0
+        self.given_up = ""
+
+
+class Compiled:
+    """The mechanism behind `monograph.compile`: `call(args, kwargs)`."""
+
+    def __init__(self, function: Callable[..., Any], front: Front, is_tensor: Callable[[Any], bool], fullgraph: bool = False) -> None:
+        self.function, self.front, self.is_tensor, self.fullgraph = function, front, is_tensor, fullgraph
+        self.signatures: dict[Any, Signature] = {}
+        self.reasons: list[str] = []  # why calls ran uncompiled
+        self.captures = self.uncompiled_calls = 0
+        self._kept: dict[int, Any] = {}  # arguments whose identity is part of a signature
+        self._lock = threading.RLock()
+
+    # ---- calling ----
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The function's result, by a replay where there is one."""
+        modes = MODES
+        if modes.capture is not None or modes.anomaly or evaluator.IMMEDIATE:
+            return self.function(*args, **kwargs)
+        leaves, structure = flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        key, tensors = self._signature(leaves, structure)
+        signature = self.signatures.get(key)
+        if signature is not None:
+            for entry in signature.entries:
+                if entry.fits(tensors):
+                    try:
+                        result = entry.run(tensors)
+                    except Unknown as branch:
+                        if len(branch.split.branches) >= BRANCHES_KEPT:
+                            return self._give_up(signature, f"{branch.split.line}: Python looks at a value that differs at almost every call", args, kwargs)
+                        return self._capture(signature, entry, tensors, args, kwargs)
+                    if result is not MISS:
+                        return result
+            if signature.given_up:
+                self.uncompiled_calls += 1
+                return self.function(*args, **kwargs)
+        else:
+            if len(self.signatures) >= SIGNATURES_KEPT:
+                self._note(f"more than {SIGNATURES_KEPT} different signatures: calls with new ones run uncompiled")
+                self.uncompiled_calls += 1
+                return self.function(*args, **kwargs)
+            signature = self.signatures[key] = Signature()
+        return self._capture(signature, None, tensors, args, kwargs)
+
+    def _signature(self, leaves: list[Any], structure: Any) -> tuple[Any, list[Any]]:
+        parts: list[Any] = [structure, MODES.grad, MODES.inference, dtypes.defaults.floating.number, _target.get()]
+        tensors: list[Any] = []
+        storages: list[int] = []
+        is_tensor = self.is_tensor
+        for leaf in leaves:
+            if is_tensor(leaf):
+                node = leaf._node if leaf._simple else leaf._read()
+                parts.append((node.shape, node.dtype.number, leaf._leaf_flag, node.requires_grad is True, leaf._base is None))
+                tensors.append(leaf)
+                base = leaf if leaf._base is None else leaf._base
+                storages.append(id(base) if base._twins is None else id(base._twins))
+            elif type(leaf) in ATOMS:
+                parts.append((type(leaf), repr(leaf) if type(leaf) in (float, complex) else leaf if type(leaf) not in (slice,) else repr(leaf)))
+            else:
+                self._kept[id(leaf)] = leaf
+                parts.append((object, id(leaf)))
+        if len(set(storages)) != len(storages):
+            parts.append(tuple([storages.index(s) for s in storages]))
+        return tuple(parts), tensors
+
+    def _note(self, reason: str) -> None:
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def _give_up(self, signature: Signature, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature.given_up = reason
+        signature.entries.clear()
+        self._note(reason)
+        self.uncompiled_calls += 1
+        return self.function(*args, **kwargs)
+
+    # ---- capturing ----
+    def _capture(self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with self._lock:
+            return self._capture_locked(signature, known, tensors, args, kwargs)
+
+    def _capture_locked(self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        capture = Capture(tensors, self.fullgraph)
+        watch = Watch()
+        tracer = Tracer(watch, capture.refuse)
+        watch.root("function ", self.function)
+        for leaf in flatten((args, kwargs))[0]:
+            if not self.is_tensor(leaf) and type(leaf) not in ATOMS:
+                watch.root("argument ", leaf)
+        tracer.enter(self.function)
+        self.captures += 1
+        ladder.show(1, lambda: f"capturing {_name(self.function)}")
+        with capture:
+            with tracer:
+                result = self.function(*args, **kwargs)
+            ending = Ending(capture, watch, self.front, self.is_tensor)
+            ending.look(result)
+        reason = next(iter([*capture.refusals, *watch.refusals]), "")
+        changed = "" if reason else (watch.changed() or "")
+        if not reason and not changed:
+            entry = known
+            if entry is None:
+                entry = Entry(self.front, watch)
+            try:
+                self._bind(entry, tensors, watch)
+                final, _ = entry.learn(capture, watch, ending.targets, ending.results)
+            except Refused as refusal:
+                reason = str(refusal)
+            else:
+                if known is None:
+                    signature.entries.insert(0, entry)
+                    del signature.entries[VARIANTS_KEPT:]
+                signature.uncompiled = 0
+                self._finish(capture, ending, entry, final)
+                return result
+        return self._kept_uncompiled(signature, known, capture, reason, changed, result)
+
+    def _kept_uncompiled(self, signature: Signature, known: Entry | None, capture: Capture, reason: str, changed: str, result: Any) -> Any:
+        """The run stands as an uncompiled one."""
+        if known is not None and known in signature.entries:
+            signature.entries.remove(known)
+        signature.uncompiled += 1
+        if changed:
+            reason = f"it changes {changed}, which a replay would not"
+        if self.fullgraph and not changed:
+            raise CaptureError(f"fullgraph=True, but {_name(self.function)} cannot be captured: {reason}")
+        if not changed or signature.uncompiled >= RETRIES:
+            signature.given_up = reason
+            self._note(reason)
+            ladder.show(1, lambda: f"{_name(self.function)} runs uncompiled: {reason}")
+        self.uncompiled_calls += 1
+        if capture.wanted:
+            evaluator.evaluate([t._node if t._base is None else t._read() for t in capture.wanted])
+        return result
+
+    def _bind(self, entry: Entry, tensors: list[Any], watch: Watch) -> None:
+        """Arguments that are also reachable in another way must be the same at a replay; the others must not become so."""
+        fixed = {id(p.tensor) for p in entry.places if p.tensor is not None} | set(watch.tensors)
+        entry.bound_ids |= fixed
+        known = {i for i, _ in entry.bound}
+        for i, t in enumerate(tensors):
+            if i not in known and (id(t) in fixed or (t._base is not None and id(t._base) in fixed)):
+                entry.bound.append((i, t))
+
+    def _finish(self, capture: Capture, ending: Ending, entry: Entry, final: Any) -> None:
+        """Gives the first call its values, by the plan that the next calls will run."""
+        if not isinstance(final, ClosedFinal):
+            if capture.wanted:
+                evaluator.evaluate([t._node if t._base is None else t._read() for t in capture.wanted])
+            return
+        capture_inputs = [h.node for h in capture.handles if h.node.value is None]
+        if capture_inputs:
+            evaluator.evaluate(capture_inputs)
+        if capture.observations:
+            waiting = [n for n in ending.targets if n.value is None]
+            if waiting:
+                evaluator.run(topological(waiting, lambda n: n.value is not None), waiting)
+        elif ending.targets:
+            number = entry.place_of(capture)
+            buffers: list[Any] = [None] * len(entry.places)
+            for h in capture.handles:
+                buffers[number(h)] = h.node.value
+            for node, value in zip(ending.targets, final.part.run(buffers, (), [n.attrs.value for n, _ in capture.lives]), strict=True):  # type: ignore[attr-defined]
+                if node.value is None:
+                    node.value = value
+        for node in [*capture.recorded, *ending.targets]:
+            if node.value is not None and node.requires_grad is not True:
+                node.inputs = ()
+        for place in entry.places:
+            if place.tensor is not None and place.tensor._base is None:
+                place.last = place.tensor._node
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+class Ending:
+    """How a captured call ended: which tensors it returned, wrote, and gave gradients."""
+
+    def __init__(self, capture: Capture, watch: Watch, front: Front, is_tensor: Callable[[Any], bool]) -> None:
+        self.capture, self.watch, self.front, self.is_tensor = capture, watch, front, is_tensor
+        self.targets: list[Node] = []
+        self._numbers: dict[int, int] = {}
+        self._writes: list[tuple[Any, int, int]] = []
+        self._grads: list[tuple[Any, str, Any]] = []
+        self._bases: list[tuple[int, Any, bool]] = []
+        self._new: dict[int, int] = {}
+        self._leaves: list[tuple[str, Any, Any]] = []
+        self._structure: Any = None
+
+    def _target(self, node: Node) -> int:
+        found = self._numbers.get(id(node))
+        if found is None:
+            found = self._numbers[id(node)] = len(self.targets)
+            self.targets.append(node)
+        return found
+
+    def look(self, result: Any) -> None:
+        """Collects everything, still inside of the capture."""
+        capture = self.capture
+        leaves, self._structure = flatten(result)
+        for t in leaves:
+            if self.is_tensor(t):
+                capture.touch(t)
+        for handle in list(capture.handles):
+            if handle.written:
+                self._written(handle)
+            elif handle.tensor._leaf_flag is not handle.leaf:
+                capture.refuse("it changes the requires_grad of a tensor from outside")
+        for slot in list(capture.grads.values()):
+            self._grad(slot)
+        for leaf in leaves:
+            self._leaves.append(self._leaf(leaf))
+
+    def _written(self, handle: Any) -> None:
+        t = handle.tensor
+        if handle.view:
+            self.capture.refuse("it writes in place to an argument that is a slice of a larger tensor")
+            return
+        if t._leaf_flag is not handle.leaf:
+            self.capture.refuse("it changes the requires_grad of a tensor from outside")
+        if t._node is handle.node:
+            return
+        for reference in t._twins or ():
+            twin = reference()
+            if twin is not None and twin is not t and (other := self.capture.handle_of(twin)) is not None and other is not handle:
+                self.capture.refuse("it makes two tensors share their memory (x.data = y)")
+        self._writes.append((handle, self._target(t._node), t._version - handle.version))
+
+    def _grad(self, slot: Any) -> None:
+        now = slot.tensor._grad
+        if not slot.assigned and now is slot.entry:
+            return
+        if now is None:
+            self._grads.append((slot.tensor, "none", 0))
+        elif now is slot.entry:
+            return
+        elif now._base is not None:
+            self.capture.refuse("it sets a .grad to a view")
+        else:
+            self.capture.touch(now)
+            handle = self.capture.handle_of(now)
+            if handle is not None:
+                self._grads.append((slot.tensor, "place", handle))
+            else:
+                self._grads.append((slot.tensor, "new", self._target(now._node)))
+
+    def _leaf(self, leaf: Any) -> tuple[str, Any, Any]:
+        capture = self.capture
+        if not self.is_tensor(leaf):
+            return "value", self._plain(leaf), None
+        if id(leaf) in capture.arguments:
+            return "argument", capture.arguments[id(leaf)], None
+        base, steps = (leaf, ()) if leaf._base is None else (leaf._base, leaf._steps)
+        for tensor, how, _ in self._grads:
+            if how == "new" and tensor._grad is base:
+                return "grad", tensor, steps
+        handle = capture.handle_of(base)
+        if handle is not None:
+            if handle.tensor is base:
+                return "place", handle, steps
+            return "twin", handle, (steps, base._silent)
+        others = [t for r in base._twins or () if (t := r()) is not None and t is not base]
+        if any(capture.handle_of(t) is not None for t in others):
+            capture.refuse("it returns a tensor that shares memory with one from outside")
+        number = self._new.get(id(base))
+        if number is None:
+            number = self._new[id(base)] = len(self._bases)
+            kind = type(base)
+            plain = type(self.front.wrap(base._node))
+            self._bases.append((self._target(base._node), None if kind is plain else kind, base._leaf_flag))
+        return "new", number, steps
+
+    def _plain(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in ATOMS or isinstance(value, np.generic | type) or callable(value) or id(value) in self.watch.seen:
+            return value
+        if isinstance(value, np.ndarray):
+            return value.copy()
+        if isinstance(value, tuple) and all(type(v) in ATOMS for v in value):
+            return value
+        if getattr(kind, "__module__", "").startswith("monograph.") and getattr(kind, "__slots__", None) is not None:
+            return value
+        self.capture.refuse(f"it returns a {kind.__name__}, which a replay cannot make anew: return tensors, numbers, and lists, tuples or dicts of them")
+        return value
+
+    def results(self, entry: Entry, builder: PathBuilder) -> Results:
+        """What a path of `entry` gives back."""
+        made = Results()
+        made.writes = [(builder.place_of(h), target, bump) for h, target, bump in self._writes]
+        for owner, how, what in self._grads:
+            place = builder.owner_place(owner)
+            if place is None:
+                raise Refused("it sets the gradient of a tensor that it does not otherwise touch")
+            made.grads.append((place, how, builder.place_of(what) if how == "place" else what))
+        made.bases = self._bases
+        made.returned = self._maker(builder)
+        return made
+
+    def _maker(self, builder: PathBuilder) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+        front, structure = self.front, self._structure
+        plan: list[tuple[str, Any, Any]] = []
+        for how, what, more in self._leaves:
+            if how in ("place", "twin"):
+                plan.append((how, builder.place_of(what), more))
+            elif how == "grad":
+                plan.append((how, builder.owner_place(what), more))
+            elif how == "argument":
+                plan.append(("place", builder.place_of(self.capture.handle_of(self.capture.argument_tensors[what])), ()))
+            else:
+                plan.append((how, what, more))
+
+        def leaf(how: str, what: Any, more: Any, tensors: Sequence[Any], new: Sequence[Any]) -> Any:
+            if how == "value":
+                return what.copy() if isinstance(what, np.ndarray) else what
+            if how == "twin":
+                t, more = tensors[what]._twin(more[1]), more[0]
+            else:
+                t = new[what] if how == "new" else tensors[what]._grad if how == "grad" else tensors[what]
+            return front.view_of(t, more) if more else t
+
+        if structure is None and len(plan) == 1:
+            how, what, more = plan[0]
+            if how == "new" and not more:
+                return lambda tensors, new: new[what]
+            return lambda tensors, new: leaf(how, what, more, tensors, new)
+        return lambda tensors, new: unflatten(structure, [leaf(h, w, m, tensors, new) for h, w, m in plan])
+

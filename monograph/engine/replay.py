@@ -1,0 +1,425 @@
+"""An entry: everything one signature of a compiled function has learnt. It gathers the inputs of today, walks the known path and commits.
+
+Nothing is committed before the last piece has run, and the commit itself is a list of assignments that can be done twice: an interrupt in the
+middle finishes it and then goes on its way, so a parameter is never half updated.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monograph.core.dtype import float32
+from monograph.engine import evaluator
+from monograph.engine.capture import Capture, digest_of
+from monograph.engine.guards import Watch
+from monograph.engine.program import PLACE, ClosedFinal, Final, OpenFinal, PathBuilder, Refused, Split, plain_node
+from monograph.graph.node import Node
+from monograph.ops import source
+
+FIXED, ARGUMENT, GRADIENT = 0, 1, 2
+MISS: Any = object()
+BRANCHES_KEPT = 8
+
+
+class Place:
+    """Where a tensor that the program reads or writes is found: bound to the function, an argument, or the .grad of another place."""
+
+    __slots__ = ("at", "dtype", "kind", "last", "leaf", "needs", "shape", "tensor", "view")
+
+    def __init__(self, kind: int, at: int, tensor: Any, node: Node, leaf: bool, view: bool) -> None:
+        self.kind, self.at = kind, at
+        self.tensor = tensor if kind == FIXED else None
+        self.shape, self.dtype, self.needs = node.shape, node.dtype, node.requires_grad is True
+        self.leaf, self.view = leaf, view
+        self.last: Any = None  # of a fixed place: the node that passed the test last time
+
+
+class Slot:
+    """The .grad of a place: whether there is one at entry."""
+
+    __slots__ = ("owner", "present")
+
+    def __init__(self, owner: int, present: bool) -> None:
+        self.owner, self.present = owner, present
+
+
+class Results:
+    """What a path gives back and writes: how to make the returned tree, new gradients and new values of tensors from its target nodes."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[int, int, int]] = []  # (place, target, how many versions on)
+        self.grads: list[tuple[int, str, int]] = []  # (place of the owner, "none" | "new" | "place", target or place)
+        self.bases: list[tuple[int, Any, bool]] = []  # (target, class, leaf) of returned tensors that are new
+        self.returned: Callable[[list[Any], list[Any]], Any] = _nothing  # (tensors of places, new tensors) -> the function's result
+
+
+def _nothing(places: list[Any], new: list[Any]) -> Any:
+    return None
+
+
+class Front:
+    """What the engine needs of the Tensor class."""
+
+    wrap: Callable[[Node], Any]
+    view_of: Callable[[Any, Any], Any]
+
+
+class Entry:
+    """One signature: its guards, its places, its tree of paths."""
+
+    def __init__(self, front: Front, watch: Watch) -> None:
+        self.front, self.watch = front, watch
+        self.places: list[Place] = []
+        self.slots: list[Slot] = []
+        self.bound: list[tuple[int, Any]] = []  # arguments that are also bound elsewhere: they must be these very tensors
+        self.bound_ids: set[int] = set()
+        self.idle: list[Any] = []  # parameters without a gradient, which an optimiser passes over
+        self.generators: list[Any] = []
+        self.root: Any = None
+        self.needs_values: list[bool] = []
+        self._index: dict[Any, int] = {}
+        self.captures = 0
+        self.replays = 0
+
+    # ---- learning ----
+    def learn(self, capture: Capture, watch: Watch, targets: Sequence[Node], results_of: Callable[[Entry, Any], Results]) -> tuple[Final, Results]:
+        """Adds the path of a capture. Raises Refused for one that cannot be replayed."""
+        builder = PathBuilder(capture, targets, self.place_of(capture), self._owner_place(capture))
+        for handle in capture.handles:
+            builder.place_of(handle)
+        chain, final = builder.build(self.root)
+        end = chain[-1][0].branches.get(chain[-1][1]) if chain else self.root
+        if isinstance(end, Split):
+            raise Refused(f"run again, it did not look at a value at {end.line} as it had before")
+        final.results = results_of(self, builder)
+        at: Any = None
+        for split, _ in chain:
+            if at is None:
+                self.root = self.root or split
+            elif at[1] not in at[0].branches:
+                at[0].branches[at[1]] = split
+            at = (split, _)
+        if at is None:
+            self.root = final
+        else:
+            at[0].branches[at[1]] = final
+        self._learn_slots(capture)
+        if self.captures:
+            self.watch.join(watch)
+        self.captures += 1
+        for generator, _ in capture.generators.values():
+            if not any(g is generator for g in self.generators):
+                self.generators.append(generator)
+        self._mark_needed()
+        self.watch.settle()
+        return final, final.results
+
+    def place_of(self, capture: Capture) -> Callable[[Any], int]:
+        """A function that numbers the handles of a capture as places of this entry."""
+        entry_grads = {id(s.entry): s for s in capture.grads.values() if s.entry is not None}
+
+        def number(handle: Any) -> int:
+            t = handle.tensor
+            if handle.argument is not None:
+                kind, at, key = ARGUMENT, handle.argument, ("argument", handle.argument)
+            elif id(t) in entry_grads and entry_grads[id(t)].tensor is not t:
+                slot = entry_grads[id(t)]
+                owner = self._owner_place(capture)(slot.tensor)
+                if owner is None:
+                    raise Refused("it uses the gradient of a tensor that it does not otherwise touch")
+                kind, at, key = GRADIENT, owner, ("gradient", owner)
+            else:
+                kind, at, key = FIXED, 0, ("fixed", id(t))
+            found = self._index.get(key)
+            if found is None:
+                found = self._index[key] = len(self.places)
+                self.places.append(Place(kind, at, t, handle.node, handle.leaf, handle.view))
+            return found
+
+        return number
+
+    def _owner_place(self, capture: Capture) -> Callable[[Any], int | None]:
+        def place(t: Any) -> int | None:
+            if id(t) in capture.arguments:
+                key: Any = ("argument", capture.arguments[id(t)])
+            else:
+                key = ("fixed", id(t))
+            found = self._index.get(key)
+            if found is None:
+                handle = capture.handle_of(t)
+                if handle is None:
+                    return None
+                if handle.tensor is t:
+                    return self.place_of(capture)(handle)
+                if key[0] == "fixed":  # a twin: another tensor of the same storage
+                    found = self._index[key] = len(self.places)
+                    self.places.append(Place(FIXED, 0, t, plain_node(t), t._leaf_flag, False))
+                    self.places[found].shape = handle.node.shape
+            return found
+
+        return place
+
+    def _learn_slots(self, capture: Capture) -> None:
+        known = {s.owner for s in self.slots}
+        for slot in capture.grads.values():
+            owner = self._owner_place(capture)(slot.tensor)
+            if owner is not None and owner not in known:
+                self.slots.append(Slot(owner, slot.entry is not None))
+        touched = {id(p.tensor) for p in self.places}
+        self.idle += [p for p in self.watch.parameters if id(p) not in touched and p._grad is None]
+
+    def _mark_needed(self) -> None:
+        self.needs_values = [False] * len(self.places)
+        todo = [self.root]
+        while todo:
+            at = todo.pop()
+            if isinstance(at, Split):
+                todo.extend(at.branches.values())
+                if at.passed is not None and at.passed[0] == PLACE:
+                    self.needs_values[at.passed[1]] = True
+            if isinstance(at, Split | ClosedFinal) and at.part is not None:
+                for kind, number in at.part.picks:
+                    if kind == PLACE:
+                        self.needs_values[number] = True
+
+    # ---- replaying ----
+    def gather(self, arguments: Sequence[Any]) -> tuple[list[Any], list[Any]] | None:
+        """The tensors of all places and their buffers; None if one of them is not what the program was made for."""
+        tensors: list[Any] = []
+        buffers: list[Any] = []
+        waiting: list[Any] | None = None
+        for place, needed in zip(self.places, self.needs_values, strict=True):
+            kind = place.kind
+            if kind == FIXED:
+                t = place.tensor
+            elif kind == ARGUMENT:
+                t = arguments[place.at]
+            else:
+                t = tensors[place.at]._grad
+                if t is None:
+                    return None
+            tensors.append(t)
+            node = t._node if t._simple else plain_node(t)
+            if node is not place.last or t._leaf_flag is not place.leaf:
+                if node.shape != place.shape or node.dtype is not place.dtype or t._leaf_flag is not place.leaf or (node.requires_grad is True) is not place.needs:
+                    return None
+                if kind == FIXED:
+                    place.last = node
+            value = node.value
+            if value is None and needed:
+                if waiting is None:
+                    waiting = []
+                waiting.append((len(buffers), node))
+            buffers.append(value)
+        for slot in self.slots:
+            if (tensors[slot.owner]._grad is not None) is not slot.present:
+                return None
+        if waiting is not None:
+            evaluator.evaluate([n for _, n in waiting])
+            for at, node in waiting:
+                buffers[at] = node.value
+        return tensors, buffers
+
+    def fits(self, arguments: Sequence[Any]) -> bool:
+        """Whether arguments and surroundings are as they were."""
+        for i, t in self.bound:
+            if arguments[i] is not t:
+                return False
+        if arguments and self.bound_ids:
+            bound = self.bound_ids
+            for i, t in enumerate(arguments):
+                if (id(t) in bound or (t._base is not None and id(t._base) in bound)) and not any(i == j for j, _ in self.bound):
+                    return False
+        for p in self.idle:
+            if p._grad is not None:
+                return False
+        return self.watch.same()
+
+    def run(self, arguments: Sequence[Any]) -> Any:
+        """The result of the call, MISS if the program does not fit. Raises `Unknown` at a branch that was never taken."""
+        gathered = self.gather(arguments)
+        if gathered is None:
+            return MISS
+        tensors, buffers = gathered
+        at = self.root
+        lives: list[Any] = []
+        carried: list[Any] = []
+        offsets = [g._offset for g in self.generators]
+        done = False
+        try:
+            while isinstance(at, Split):
+                for provider in at.providers:
+                    lives.append(provider())
+                if at.part is None:
+                    kind, which = at.passed  # type: ignore[misc]
+                    value = buffers[which] if kind == PLACE else which if kind == 1 else carried[which]
+                else:
+                    value, *kept = at.part.run(buffers, carried, lives)
+                    carried += kept
+                shape, dtype = at.node_type
+                following = at.branches.get(digest_of(value.array(shape, dtype.np)))
+                if following is None:
+                    raise Unknown(at)
+                at = following
+            for provider in at.providers:
+                lives.append(provider())
+            if isinstance(at, ClosedFinal):
+                outputs = at.part.run(buffers, carried, lives)
+                done = True
+                return self._commit(at, tensors, outputs)
+            done = True
+            return self._record(at, tensors, lives, carried)
+        finally:
+            if not done:
+                for g, offset in zip(self.generators, offsets, strict=True):
+                    g._offset = offset
+
+    def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any]) -> Any:
+        results: Results = final.results
+        nodes = final.part.outputs
+        freed = final.freed
+        places = self.places
+        writes = []
+        for place, target, bump in results.writes:
+            t = tensors[place]
+            like = nodes[target]
+            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+            node.value = outputs[target]
+            writes.append((t, node, t._version_count + bump, places[place]))
+        made = [self._new_tensor(base, nodes, outputs, freed) for base in results.bases]
+        grads = [(tensors[owner], self._new_grad(how, what, nodes, outputs, tensors)) for owner, how, what in results.grads]
+        interrupted: BaseException | None = None
+        while True:
+            try:
+                for t, node, version, place in writes:
+                    if t._node is not node:
+                        self._write(t, node)
+                    t._version_count = version
+                    if place.kind == FIXED:
+                        place.last = node
+                for t, g in grads:
+                    t._grad = g
+                break
+            except KeyboardInterrupt as error:
+                interrupted = error
+        self.replays += 1
+        result = results.returned(tensors, made)
+        if interrupted is not None:
+            raise interrupted
+        return result
+
+    @staticmethod
+    def _write(t: Any, node: Node) -> None:
+        old = t._node
+        if t._twins is not None and all((twin := r()) is None or twin is t for r in t._twins):
+            t._twins = None
+        if t._twins is None and t._shared is None and t._leaf is None and sys.getrefcount(old) <= ALONE:
+            t._node = node
+        else:
+            t._write(node)
+
+    def _new_tensor(self, base: tuple[int, Any, bool], nodes: list[Node], outputs: list[Any], freed: list[bool]) -> Any:
+        target, kind, leaf = base
+        like = nodes[target]
+        if freed[target]:
+            node = Node(like.op, (_dead_leaf(),), like.attrs, like.shape, like.dtype)
+            node.requires_grad = evaluator.FREED  # type: ignore[assignment]
+        else:
+            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+        node.value = outputs[target]
+        t = self.front.wrap(node)
+        if kind is not None:
+            t.__class__ = kind
+        if leaf:
+            t.requires_grad_()
+        return t
+
+    def _new_grad(self, how: str, what: int, nodes: list[Node], outputs: list[Any], tensors: list[Any]) -> Any:
+        if how == "new":
+            like = nodes[what]
+            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+            node.value = outputs[what]
+            return self.front.wrap(node)
+        return tensors[what] if how == "place" else None
+
+    def _record(self, final: Any, tensors: list[Any], lives: list[Any], carried: list[Any]) -> Any:
+        assert isinstance(final, OpenFinal)
+        results: Results = final.results
+        nodes = final.record(tensors, lives, carried)
+        made = []
+        for target, kind, leaf in results.bases:
+            t = self.front.wrap(nodes[target])
+            if kind is not None:
+                t.__class__ = kind
+            made.append(t.requires_grad_() if leaf else t)
+        for place, target, bump in results.writes:
+            t = tensors[place]
+            version = t._version_count + bump
+            t._write(nodes[target])
+            t._version_count = version
+        for owner, how, what in results.grads:
+            tensors[owner]._grad = self.front.wrap(nodes[what]) if how == "new" else tensors[what] if how == "place" else None
+        if final.evaluate:
+            evaluator.evaluate([plain_node(tensors[place]) for place, _, _ in results.writes])
+        self.replays += 1
+        return results.returned(tensors, made)
+
+    def splits(self) -> list[Split]:
+        """All splits of the tree."""
+        found: list[Split] = []
+        todo = [self.root]
+        while todo:
+            at = todo.pop(0)
+            if isinstance(at, Split):
+                found.append(at)
+                todo.extend(at.branches.values())
+        return found
+
+    def finals(self) -> list[Final]:
+        """The ends of all paths."""
+        found: list[Final] = []
+        todo = [self.root]
+        while todo:
+            at = todo.pop(0)
+            if isinstance(at, Split):
+                todo.extend(at.branches.values())
+            elif at is not None:
+                found.append(at)
+        return found
+
+
+class Unknown(Exception):  # noqa: N818 - a branch, not an error
+    """A value was looked at that leads nowhere yet. Nothing was committed."""
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+
+def _dead_leaf() -> Node:
+    node = Node(source.leaf, (), source.NO_ATTRS, (), float32, True)
+    node.owner = _nobody
+    return node
+
+
+def _nobody() -> None:
+    return None
+
+
+def _references(t: Any) -> int:
+    old = t._node
+    return sys.getrefcount(old)
+
+
+class _Holder:
+    __slots__ = ("_node",)
+
+
+def _measured() -> int:
+    holder = _Holder()
+    holder._node = object()
+    return _references(holder)
+
+
+ALONE = _measured() + 1  # the tensor and the entry's memory of it (`Place.last`): nobody else can see the old value
