@@ -1,9 +1,10 @@
 """torch.autograd: gradients, custom Functions, modes."""
 
 from monograph.core.modes import detect_anomaly, enable_grad, inference_mode, no_grad, set_detect_anomaly, set_grad_enabled
-from monograph.tensor.autograd import Function, backward, grad
+from monograph.tensor.autograd import backward, grad
 from monograph.tensor.core import Tensor as Variable
+from monograph.tensor.function import Function, once_differentiable
 
 __all__ = [
-    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "no_grad", "set_detect_anomaly", "set_grad_enabled",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip

@@ -18,8 +18,17 @@ OFF, ON, FREED = False, True, 2
 # Nodes whose tensor was written in place since: a gradient that reads them would see a value the user has replaced.
 overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
 
-# node -> hooks called with its finished gradient node; each may return another (tensor hooks, retain_grad).
-gradient_hooks: weakref.WeakKeyDictionary[Node, list[Callable[[Node], Node | None]]] = weakref.WeakKeyDictionary()
+# Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are held
+# by the node, not here, so that a hook that knows its own tensor keeps nothing alive.
+hooked: weakref.WeakSet[Node] = weakref.WeakSet()
+
+
+def hook(node: Node, hooks: list[Callable[[Node], Node]] | None = None) -> list[Callable[[Node], Node]]:
+    """The hooks of a node's gradient, to add to; `hooks`: use this list for them."""
+    if node not in hooked:
+        node.hooks = [] if hooks is None else hooks
+        hooked.add(node)
+    return node.hooks
 
 
 def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | None]:
@@ -66,9 +75,9 @@ def gradients(
         g = found.get(id(node))
         if g is None:
             continue
-        if gradient_hooks and node in gradient_hooks:
-            for hook in list(gradient_hooks[node]):
-                g = hook(g) or g
+        if hooked and node in hooked:
+            for call in list(node.hooks):
+                g = call(g)
             found[id(node)] = g
         op = node.op
         if partial and id(node) in wanted:
@@ -111,7 +120,7 @@ def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
     """Nodes through which a wanted input (or, for backward, any leaf) is reached: no gradient is computed for the others."""
     live: set[int] = set()
     for node in order:
-        if id(node) in wanted or (leaves and (node.op is source.leaf or node in gradient_hooks)) or any(id(i) in live for i in node.inputs):
+        if id(node) in wanted or (leaves and (node.op is source.leaf or node in hooked)) or any(id(i) in live for i in node.inputs):
             live.add(id(node))
     return live
 
@@ -154,3 +163,5 @@ def _free(visited: list[Node], reads_saved: set[int]) -> None:
         if id(node) in reads_saved or any(id(i) in consumed or i.requires_grad == FREED for i in node.inputs):
             consumed.add(id(node))
             node.requires_grad = FREED  # type: ignore[assignment]
+            if node.dtype is None:
+                node.owner = None  # of a custom function: what it saved

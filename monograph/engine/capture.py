@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import CaptureError, user_line
 from monograph.core.modes import MODES
@@ -247,17 +248,17 @@ class Capture:
         handle = Handle(len(self.handles), main, node, self.arguments.get(id(main)), False)
         shared = main._shared
         if shared is not None:
-            before, main._leaf_flag = main._leaf_flag, False
+            before, MODES.grad = MODES.grad, False
             try:
                 handle.node = node = main._read()
             finally:
-                main._leaf_flag = before
+                MODES.grad = before
             if main._shared is not None:
                 handle.shared = shared
                 for t in group:
                     t._node, t._shared, t._simple = node, None, not t._leaf_flag
         if id(node) in self.inputs:  # two storages hold one node (say, two equal gradients): at a replay they may differ
-            fresh = Node(source.clone, (node,), source.NO_ATTRS, node.shape, node.dtype, node.requires_grad)
+            fresh = Node(source.clone, (node,), NO_ATTRS, node.shape, node.dtype, node.requires_grad)
             fresh.value = node.value
             for t in group:
                 if t._node is node:

@@ -44,6 +44,14 @@ def watch_epoch(epoch: Any) -> None:
         EPOCHS.append(epoch)
 
 
+ALWAYS: list[tuple[str, Any]] = []
+
+
+def watch_always(where: str, container: Any) -> None:
+    """Tells of a container that every captured function may read."""
+    ALWAYS.append((where, container))
+
+
 def same_value(a: Any, b: Any) -> bool:
     """Whether two plain values are interchangeable: one type, equal, -0.0 apart from 0.0."""
     if a is b:
@@ -197,6 +205,7 @@ class Watch:
         self._plain: list[tuple[str, Any]] = []
         self._queue: deque[tuple[str, Any]] = deque()
         self._epochs: list[int] = []
+        self.module_checks.extend(Contents(where, container) for where, container in ALWAYS)
 
     # ---- where things are read from ----
     def enter(self, names: Iterable[str], space: dict[str, Any], closure: Iterable[tuple[str, Any]] = ()) -> None:

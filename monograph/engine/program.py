@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from monograph.core import knobs
+from monograph.core.attrs import NO_ATTRS
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, Observation
@@ -63,7 +64,7 @@ class Part:
         for node in outputs:
             made = clones[id(node)]
             if made.op is source.source or made.op is source.scalar:  # results never share memory with inputs
-                made = Node(source.clone, (made,), source.NO_ATTRS, made.shape, made.dtype)
+                made = Node(source.clone, (made,), NO_ATTRS, made.shape, made.dtype)
                 found.append(("clone", position[id(node)]))
             else:
                 found.append(position[id(node)])
@@ -131,6 +132,7 @@ class ClosedFinal(Final):
 
     def __init__(self, part: Part, providers: list[Any], freed: list[bool]) -> None:
         self.part, self.providers, self.freed = part, providers, freed
+        self.types = [source.TypeAttrs(n.shape, n.dtype) for n in part.outputs]
         self.results: Any = None
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import float32
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, digest_of
@@ -279,17 +280,17 @@ class Entry:
     def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any]) -> Any:
         results: Results = final.results
         nodes = final.part.outputs
-        freed = final.freed
+        types = final.types
         places = self.places
         writes = []
         for place, target, bump in results.writes:
             t = tensors[place]
             like = nodes[target]
-            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+            node = Node(source.source, (), types[target], like.shape, like.dtype)
             node.value = outputs[target]
             writes.append((t, node, t._version_count + bump, places[place]))
-        made = [self._new_tensor(base, nodes, outputs, freed) for base in results.bases]
-        grads = [(tensors[owner], self._new_grad(how, what, nodes, outputs, tensors)) for owner, how, what in results.grads]
+        made = [self._new_tensor(base, final, outputs) for base in results.bases]
+        grads = [(tensors[owner], self._new_grad(how, what, final, outputs, tensors)) for owner, how, what in results.grads]
         interrupted: BaseException | None = None
         while True:
             try:
@@ -320,14 +321,14 @@ class Entry:
         else:
             t._write(node)
 
-    def _new_tensor(self, base: tuple[int, Any, bool], nodes: list[Node], outputs: list[Any], freed: list[bool]) -> Any:
+    def _new_tensor(self, base: tuple[int, Any, bool], final: ClosedFinal, outputs: list[Any]) -> Any:
         target, kind, leaf = base
-        like = nodes[target]
-        if freed[target]:
+        like = final.part.outputs[target]
+        if final.freed[target]:
             node = Node(like.op, (_dead_leaf(),), like.attrs, like.shape, like.dtype)
             node.requires_grad = evaluator.FREED  # type: ignore[assignment]
         else:
-            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+            node = Node(source.source, (), final.types[target], like.shape, like.dtype)
         node.value = outputs[target]
         t = self.front.wrap(node)
         if kind is not None:
@@ -336,10 +337,10 @@ class Entry:
             t.requires_grad_()
         return t
 
-    def _new_grad(self, how: str, what: int, nodes: list[Node], outputs: list[Any], tensors: list[Any]) -> Any:
+    def _new_grad(self, how: str, what: int, final: ClosedFinal, outputs: list[Any], tensors: list[Any]) -> Any:
         if how == "new":
-            like = nodes[what]
-            node = Node(source.source, (), source.NO_ATTRS, like.shape, like.dtype)
+            like = final.part.outputs[what]
+            node = Node(source.source, (), final.types[what], like.shape, like.dtype)
             node.value = outputs[what]
             return self.front.wrap(node)
         return tensors[what] if how == "place" else None
@@ -398,7 +399,7 @@ class Unknown(Exception):  # noqa: N818 - a branch, not an error
 
 
 def _dead_leaf() -> Node:
-    node = Node(source.leaf, (), source.NO_ATTRS, (), float32, True)
+    node = Node(source.leaf, (), NO_ATTRS, (), float32, True)
     node.owner = _nobody
     return node
 

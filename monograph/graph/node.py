@@ -23,7 +23,7 @@ class Node:
     (shape, dtype) pairs, read through `project` nodes. `value` is the materialised output (a `runtime.Buffer`, row-major), or None.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dtype", "inputs", "op", "owner", "requires_grad", "shape", "value")
+    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "owner", "requires_grad", "shape", "value")
 
     op: OpDef
     inputs: tuple[Node, ...]
@@ -32,7 +32,8 @@ class Node:
     dtype: DType
     requires_grad: bool
     value: Any
-    owner: Any  # of a leaf: a weak reference to the tensor whose .grad collects; else None
+    owner: Any  # of a leaf: a weak reference to the tensor whose .grad collects; of a custom function: its backward; else None
+    hooks: list[Callable[[Node], Node]]  # only of nodes in `autodiff.vjp.hooked`
 
     def __init__(self, op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, shape: Shape, dtype: DType, requires_grad: bool = False) -> None:
         self.op = op

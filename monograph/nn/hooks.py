@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from monograph.nn.registry import EPOCH
+
 _numbers = itertools.count()
 
 
@@ -21,6 +23,7 @@ class RemovableHandle:
     @classmethod
     def register(cls, hooks: Any, hook: Callable[..., Any], prepend: bool = False, marks: Any = ()) -> RemovableHandle:
         """Adds the hook to `hooks`, and its number to each of the dicts `marks`."""
+        EPOCH.value += 1
         handle = cls(hooks, extra_dict=list(marks))
         hooks[handle.id] = hook
         if prepend:
@@ -31,6 +34,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Takes the hook away; does nothing the second time."""
+        EPOCH.value += 1
         for reference in self._places:
             place = reference()
             if place is not None:

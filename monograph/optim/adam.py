@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from monograph.graph.node import record
@@ -47,11 +48,7 @@ class Adam(SingleTensorOptimizer):
         amsgrad = bool(group["amsgrad"])
         states = self._states(params, _amsgrad_state if amsgrad else _state)
         lr = read(group.learning_rate())
-        beta1, beta2 = group["betas"]
-        attrs = optim_ops.AdamAttrs(
-            float(beta1), float(beta2), float(group["eps"]), float(group["weight_decay"]), bool(group["decoupled_weight_decay"]), amsgrad,
-            bool(group["maximize"]),
-        )  # fmt: skip
+        attrs = _attrs(*group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"], amsgrad, group["maximize"])
         for p, state, step in zip(params, states, self._advance(states, touched), strict=True):
             m, v = state["exp_avg"], state["exp_avg_sq"]
             inputs = (read(p), read(p._grad), read(m), read(v), step, lr)
@@ -60,6 +57,11 @@ class Adam(SingleTensorOptimizer):
                 write_outputs(record(optim_ops.adam_update, (*inputs, read(greatest)), attrs), (p, m, v, greatest), touched)
             else:
                 write_outputs(record(optim_ops.adam_update, inputs, attrs), (p, m, v), touched)
+
+
+@functools.lru_cache(256)
+def _attrs(beta1: Any, beta2: Any, eps: Any, weight_decay: Any, decoupled: Any, amsgrad: bool, maximize: Any) -> optim_ops.AdamAttrs:
+    return optim_ops.AdamAttrs(float(beta1), float(beta2), float(eps), float(weight_decay), bool(decoupled), amsgrad, bool(maximize))
 
 
 def _state(p: Tensor) -> dict[str, Any]:

@@ -173,7 +173,7 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [type(self).__name__ + " ("]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
+            lines += [""] * (i > 0) + [f"Parameter Group {i}"]
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([*lines, ")"])
 
@@ -329,9 +329,10 @@ class Optimizer:
 def _cast_state(p: Tensor, value: Any, key: str = "") -> Any:
     """A loaded state of parameter p: floating tensors in its dtype, but for the step count."""
     if isinstance(value, Tensor):
-        if key == "step" or not p.dtype.is_floating_point or not value.dtype.is_floating_point:
-            return value.detach().clone()
-        return value.detach().clone() if value.dtype is p.dtype else value.detach().to(p.dtype)
+        keeps = key == "step" or not p.dtype.is_floating_point or not value.dtype.is_floating_point or value.dtype is p.dtype
+        copied = value.detach().clone() if keeps else value.detach().to(p.dtype)
+        copied._silent = True  # as in single.keep_off_the_tape
+        return copied
     if isinstance(value, dict):
         return {k: _cast_state(p, v, k) for k, v in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):

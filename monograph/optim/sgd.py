@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from monograph.graph.node import record
 from monograph.ops import optim as optim_ops
 from monograph.ops import source
 from monograph.optim.optimizer import EPOCH, ParamGroup, check_range
-from monograph.optim.single import SingleTensorOptimizer, write_outputs
+from monograph.optim.single import SingleTensorOptimizer, keep_off_the_tape, write_outputs
 from monograph.tensor import Tensor
 from monograph.tensor.core import wrap
 from monograph.tensor.dispatch import read
@@ -42,10 +43,7 @@ class SGD(SingleTensorOptimizer):
     def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
         lr = read(group.learning_rate())
         momentum = group["momentum"]
-        common = (float(group["weight_decay"]), float(momentum), float(group["dampening"]), bool(group["nesterov"]))
-        maximize = bool(group["maximize"])
-        later = optim_ops.SgdAttrs(*common, False, maximize)
-        start = optim_ops.SgdAttrs(*common, True, maximize) if momentum else later
+        later = _attrs(group["weight_decay"], momentum, group["dampening"], group["nesterov"], False, group["maximize"])
         for p in params:
             inputs = (read(p), read(p._grad), lr)
             if not momentum:
@@ -57,10 +55,17 @@ class SGD(SingleTensorOptimizer):
                 write_outputs(record(optim_ops.sgd_update, (*inputs, read(buffer)), later), (p, buffer), touched)
                 continue
             EPOCH.value += 1
+            start = _attrs(group["weight_decay"], momentum, group["dampening"], group["nesterov"], True, group["maximize"])
             node = record(optim_ops.sgd_update, inputs, start)
             state["momentum_buffer"] = wrap(record(source.project, (node,), source.ProjectAttrs(1)))
+            keep_off_the_tape(state)
             write_outputs(node, (p,), touched)
             touched.append(state["momentum_buffer"])
+
+
+@functools.lru_cache(256)
+def _attrs(weight_decay: Any, momentum: Any, dampening: Any, nesterov: Any, first: bool, maximize: Any) -> optim_ops.SgdAttrs:
+    return optim_ops.SgdAttrs(float(weight_decay), float(momentum), float(dampening), bool(nesterov), first, bool(maximize))
 
 
 def refuse_differentiable(differentiable: bool) -> None:

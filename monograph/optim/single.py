@@ -64,6 +64,7 @@ class SingleTensorOptimizer(Optimizer):
                     EPOCH.value += 1
                 state["step"] = fresh
                 state.update(make(p))
+                keep_off_the_tape(state)
             states.append(state)
         return states
 
@@ -86,8 +87,16 @@ class SingleTensorOptimizer(Optimizer):
         return nodes
 
 
+def keep_off_the_tape(state: dict[str, Any]) -> None:
+    """No gradient is ever asked through an optimiser's state: writes to it need not be remembered as overwriting saved values."""
+    for value in state.values():
+        if isinstance(value, Tensor):
+            value._silent = True
+
+
 def write_outputs(node: Node, tensors: tuple[Tensor, ...], touched: list[Tensor]) -> None:
     """Stores the outputs of an update op into the tensors they update."""
-    for i, t in enumerate(tensors):
-        t._write(record(source.project, (node,), PROJECTIONS[i]))
+    inputs = (node,)
+    for t, attrs, (shape, dtype) in zip(tensors, PROJECTIONS, node.outputs, strict=False):
+        t._write(Node(source.project, inputs, attrs, shape, dtype))
     touched.extend(tensors)

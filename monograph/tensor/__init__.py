@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monograph.tensor import autograd, contraction, creation, gathering, indexing, interop, movement, pointwise, printing, random, reduction
+from monograph.tensor import autograd, contraction, creation, function, gathering, indexing, interop, movement, pointwise, printing, random, reduction
 from monograph.tensor.core import Device, Size, Tensor
 from monograph.tensor.dispatch import cast_node
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
@@ -62,4 +62,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'monograph.tensor' has no attribute {name!r}") from None
 
 
-__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "gathering", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor"]
+__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor"]

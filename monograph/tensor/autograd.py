@@ -1,4 +1,4 @@
-"""The public face of autograd: backward, grad, hooks, grad_fn, custom Functions."""
+"""The public face of autograd: backward, grad, hooks, grad_fn."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph.autodiff import vjp
-from monograph.core.attrs import Attrs, attrs
 from monograph.core.errors import AutogradError
 from monograph.core.modes import MODES
-from monograph.graph.node import Node, record
-from monograph.graph.op import Family, Trait, define
+from monograph.graph.node import Node
 from monograph.ops import source
 from monograph.tensor import dispatch
 from monograph.tensor.core import Tensor, node_of, wrap
@@ -118,25 +116,45 @@ def _tape_node(t: Tensor) -> Node:
         MODES.grad = before
 
 
+def _hooks_of(t: Tensor) -> list[Any]:
+    """The hooks of a tensor's gradient. Those of a leaf stay with it when it gets a new value."""
+    if t._leaf_flag and t._leaf_hooks is None:
+        t._leaf_hooks = []
+    return vjp.hook(_tape_node(t), t._leaf_hooks)
+
+
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-    """Calls `hook(grad)` when this tensor's gradient is computed; what it returns replaces the gradient."""
+    """Calls `hook(grad)` when this tensor's gradient is computed; what it returns replaces the gradient.
+
+    Raises RuntimeError for a tensor that no gradient flows into.
+    """
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
 
-    def on_node(g: Node) -> Node | None:
-        changed = hook(wrap(g))
+    def on_node(g: Node) -> Node:
+        given = wrap(g)
+        changed = hook(given)
         if changed is None:
-            return None
+            return node_of(given)  # the same, unless the hook wrote to it
         if not isinstance(changed, Tensor):
             raise TypeError(f"a tensor hook returns a Tensor or None, got {type(changed).__name__}")
+        if changed.shape != given.shape:
+            raise RuntimeError(f"hook has changed the size of value: {list(given.shape)} became {list(changed.shape)}")
         return node_of(changed)
 
-    node = _tape_node(self)
-    hooks = vjp.gradient_hooks.setdefault(node, [])
-    hooks.append(on_node)
-    if self._leaf_flag:
-        self.__dict__.setdefault("_leaf_hooks", hooks)
+    hooks = _hooks_of(self)
+    hooks.insert(len(hooks) - self._retains, on_node)
     return RemovableHandle(hooks, on_node)
+
+
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+    """Calls `hook(tensor)` each time a backward pass has added to this leaf's .grad."""
+    if not self._leaf_flag:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if self._post_hooks is None:
+        self._post_hooks = []
+    self._post_hooks.append(hook)
+    return RemovableHandle(self._post_hooks, hook)
 
 
 def retain_grad(self: Tensor) -> None:
@@ -145,35 +163,41 @@ def retain_grad(self: Tensor) -> None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self._leaf_flag or self._retains:
         return
-    self._retains = True
     me = weakref.ref(self)
 
-    def keep(g: Node) -> None:
+    def keep(g: Node) -> Node:
         tensor = me()
         if tensor is not None:
             tensor._grad = wrap(g) if tensor._grad is None else tensor._grad + wrap(g)  # type: ignore[operator]
+        return g
 
-    vjp.gradient_hooks.setdefault(_tape_node(self), []).append(keep)
+    _hooks_of(self).append(keep)
+    self._retains = True
 
 
 class GradFn:
-    """A readable handle on the op that made a tensor: `name()`, `next_functions`."""
+    """A readable handle on the op that made a tensor: `name()`, `next_functions`. Its class is named after the op, as torch's is."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    @property
     def name(self) -> str:
         """torch's style of name: MulBackward0."""
-        return "".join(p.capitalize() for p in self._node.op.name.split("_")) + "Backward0"
+        return type(self).__name__
 
     @property
-    def next_functions(self) -> tuple[tuple[GradFn | AccumulateGrad, int], ...]:
-        """The handles of the op's differentiable inputs."""
-        return tuple((AccumulateGrad(i) if i.op is source.leaf else GradFn(i), 0) for i in self._node.inputs if i.requires_grad)
+    def next_functions(self) -> tuple[tuple[GradFn | AccumulateGrad | None, int], ...]:
+        """The handles of the op's inputs, None for those off the tape."""
+        return tuple((_handle(i), 0) if i.requires_grad else (None, 0) for i in self._node.inputs)
 
     def __repr__(self) -> str:
-        return f"<{self.name}>"
+        return f"<{self.name()} object at {id(self._node):#x}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GradFn) and other._node is self._node
+
+    def __hash__(self) -> int:
+        return hash(self._node)
 
 
 class AccumulateGrad:
@@ -182,166 +206,36 @@ class AccumulateGrad:
     def __init__(self, node: Node) -> None:
         self.variable = node.owner()
 
+    def name(self) -> str:
+        """As torch calls it."""
+        return "torch::autograd::AccumulateGrad"
+
     def __repr__(self) -> str:
         return "<AccumulateGrad>"
 
 
-def grad_fn(self: Tensor) -> GradFn | None:
+_grad_fn_classes: dict[str, type[GradFn]] = {}
+
+
+def _handle(node: Node) -> GradFn | AccumulateGrad:
+    while node.op is source.project:
+        node = node.inputs[0]
+    if node.op is source.leaf:
+        return AccumulateGrad(node)
+    name = node.owner.name if node.owner is not None else "".join(p.capitalize() for p in node.op.name.split("_")) + "Backward0"
+    kind = _grad_fn_classes.get(name)
+    if kind is None:
+        kind = _grad_fn_classes[name] = type(name, (GradFn,), {})
+    return kind(node)
+
+
+def grad_fn(self: Tensor) -> GradFn | AccumulateGrad | None:
     """The op that made this tensor, None for leaves."""
-    return None if self._leaf_flag or not self.requires_grad else GradFn(_tape_node(self))
-
-
-# ---- custom Functions ----
-
-
-class Context:
-    """What forward leaves for backward: `save_for_backward`, and any attribute."""
-
-    def __init__(self) -> None:
-        self._saved: tuple[Any, ...] = ()
-        self._versions: list[tuple[Tensor, int]] = []
-        self.needs_input_grad: tuple[bool, ...] = ()
-        self._not_differentiable: list[Tensor] = []
-        self._dirty: list[Tensor] = []
-        self.materialize_grads = True
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        """Keeps tensors for backward; overwriting one of them before is an error then."""
-        self._saved = tensors
-        self._versions = [(t, t._version) for t in tensors if isinstance(t, Tensor)]
-
-    save_for_forward = save_for_backward
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        """What save_for_backward was given."""
-        for t, version in self._versions:
-            if t._version != version:
-                raise AutogradError(
-                    f"one of the variables needed for gradient computation has been modified by an inplace operation: a saved tensor of shape "
-                    f"{list(t.shape)} is at version {t._version}; expected version {version} instead."
-                )
-        return self._saved
-
-    def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Says that outputs have no gradient."""
-        self._not_differentiable = list(tensors)
-
-    def mark_dirty(self, *tensors: Tensor) -> None:
-        """Says that forward changed inputs in place."""
-        self._dirty = list(tensors)
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether missing gradients arrive as zeros (the default) or None."""
-        self.materialize_grads = value
-
-
-@attrs
-class CustomAttrs(Attrs):
-    """The user's backward and where the differentiable inputs stand."""
-
-    backward: Any
-    outputs: int
-
-
-def _custom_infer(a: CustomAttrs, *xs: Node) -> Any:
-    return tuple((x.shape, x.dtype) for x in xs[: a.outputs]), None
-
-
-def _custom_vjp(g: Any, y: Node, a: CustomAttrs, *xs: Node) -> list[Node | None]:
-    return [None] * a.outputs + a.backward(g, y)
-
-
-custom = define(
-    "custom_function", family=Family.SOURCE, attrs=CustomAttrs, infer=_custom_infer, reference=lambda a, *xs: xs[: a.outputs], vjp=_custom_vjp,
-    samples=lambda: (), traits=[Trait.ALIAS],
-)  # fmt: skip
-custom.doc = "The outputs of a user's autograd.Function, tied to its inputs: values pass through, gradients go to its backward."
-
-
-class Function:
-    """A differentiable function with its own backward, as torch.autograd.Function: subclass, give static `forward(ctx, ...)` and
-    `backward(ctx, *grads)`, call `apply`. `setup_context(ctx, inputs, output)` with a ctx-free forward works too.
-    """
-
-    @staticmethod
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        """Computes the outputs. Overridden."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """Returns one gradient (or None) per input of forward. Overridden."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
-
-    vjp = None
-
-    @classmethod
-    def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Runs forward and ties backward into the graph."""
-        ctx = Context()
-        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        with_grad, MODES.grad = MODES.grad, False
-        try:
-            if "setup_context" in cls.__dict__ or any("setup_context" in k.__dict__ for k in cls.__mro__[:-2]):
-                result = cls.forward(*args, **kwargs)
-                cls.setup_context(ctx, args, result)  # type: ignore[attr-defined]
-            else:
-                result = cls.forward(ctx, *args, **kwargs)
-        finally:
-            MODES.grad = with_grad
-        if not (with_grad and any(ctx.needs_input_grad)):
-            return result
-        outputs = [result] if isinstance(result, Tensor) else list(result)
-        places = [i for i, o in enumerate(outputs) if isinstance(o, Tensor) and o.dtype.kind in "fc" and not any(o is n for n in ctx._not_differentiable)]
-        if not places:
-            return result
-        taped = [read(t) for t in tensors]
-        plain = [node_of(outputs[i]) for i in places]
-
-        def run_backward(g: tuple[Node | None, ...], y: Node) -> list[Node | None]:
-            grads: list[Any] = [None] * len(outputs)
-            for place, node, like in zip(places, g, plain, strict=True):
-                grads[place] = wrap(node) if node is not None else (wrap(source.zeros_like(like)) if ctx.materialize_grads else None)
-            back = (cls.vjp or cls.backward)(ctx, *grads)
-            back = (back,) if isinstance(back, Tensor) or back is None else tuple(back)
-            if len(back) < len(args) or any(b is not None for b in back[len(args) :]):
-                raise AutogradError(f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {len(args)}, got {len(back)})")
-            result: list[Node | None] = []
-            for a, b in zip(args, back, strict=False):
-                if isinstance(a, Tensor):
-                    result.append(None if b is None else node_of(b))
-            return result
-
-        detached = [record(source.detach, (n,)) if n.requires_grad else n for n in plain]
-        node = record(custom, (*detached, *taped), CustomAttrs(run_backward, len(plain)))
-        wrapped = {place: source.project(node, index=k) for k, place in enumerate(places)}
-        final = []
-        for i, o in enumerate(outputs):
-            if i not in wrapped:
-                final.append(o)
-            elif any(o is d for d in ctx._dirty):
-                final.append(o._write(wrapped[i]))
-            else:
-                final.append(wrap(wrapped[i]))
-        return final[0] if isinstance(result, Tensor) else type(result)(final)
-
-
-def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Marks a backward that records no graph of its own."""
-
-    def wrapped(ctx: Any, *grads: Any) -> Any:
-        before, MODES.grad = MODES.grad, False
-        try:
-            return function(ctx, *grads)
-        finally:
-            MODES.grad = before
-
-    return wrapped
+    return None if self._leaf_flag or not self.requires_grad else _handle(_tape_node(self))
 
 
 METHODS.update(
     backward=lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: backward(self, gradient, retain_graph, create_graph, inputs),
-    register_hook=register_hook, retain_grad=retain_grad, grad_fn=property(grad_fn), retains_grad=property(lambda self: self._retains),
+    register_hook=register_hook, register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, retain_grad=retain_grad,
+    grad_fn=property(grad_fn), retains_grad=property(lambda self: self._retains),
 )  # fmt: skip

@@ -89,7 +89,9 @@ class Tensor:
     _silent = False  # writes through .data do not count as overwriting saved values
     _shared: Any = None  # the buffer that NumPy sees too, while it does
     _seen: tuple[Node, Node] | None = None  # of a view: (base node, view node) last read
-    _retains = False
+    _retains = False  # retain_grad() was called
+    _leaf_hooks: list[Any] | None = None  # of a leaf: what is called with its gradient
+    _post_hooks: list[Any] | None = None  # of a leaf: what is called when its .grad has grown
     _device = CPU
 
     _node: Node | None  # of a base: the node of its current value
@@ -119,6 +121,8 @@ class Tensor:
             if leaf is None or leaf.inputs[0] is not node:
                 leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
                 leaf.owner = weakref.ref(self)
+                if self._leaf_hooks is not None:
+                    vjp.hook(leaf, self._leaf_hooks)
                 self._leaf = leaf
             return leaf
         return node  # type: ignore[return-value]

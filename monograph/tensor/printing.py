@@ -95,7 +95,7 @@ def to_string(self: Tensor) -> str:
         parts.append(f"dtype={node.dtype}")
     function = self.grad_fn  # type: ignore[attr-defined]
     if function is not None:
-        parts.append(f"grad_fn=<{function.name}>")
+        parts.append(f"grad_fn=<{function.name()}>")
     elif self.requires_grad:
         parts.append("requires_grad=True")
     return name + ", ".join([body, *parts]) + ")"

@@ -25,13 +25,13 @@ MOST_ELEMENTS = 6000
 
 
 def data(shape: tuple[int, ...], dtype: str, seed: int) -> Any:
-    """An input: multiples of 1/8 in [-2, 2], small whole numbers, or truth values; the same for the same arguments."""
+    """An input in [-2, 2] (multiples of 1/8 if the seed is even), small whole numbers, or truth values; the same for the same arguments."""
     rng = np.random.default_rng(seed)
     if dtype == "bool":
         return mg.tensor(rng.integers(0, 2, shape).astype(bool))
     if dtype in INTEGER_BITS:
         return mg.tensor(rng.integers(0 if dtype == "uint8" else -9, 10, shape).astype(dtype))
-    array = rng.integers(-16, 17, shape) / 8
+    array = rng.uniform(-2, 2, shape) if seed % 2 else rng.integers(-16, 17, shape) / 8
     return mg.tensor(array.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype))
 
 
@@ -154,7 +154,8 @@ class Builder:
         made = Input(f"x{len(self.inputs)}", shape, dtype, self.between(0, 99))
         self.inputs.append(made)
         tensor = self.space[made.name] = made.make()
-        self.held[len(self.held)] = Known(2.0, 0.0, 3) if dtype in FLOATS else Known(1.0 if dtype == "bool" else 9.0)
+        fraction = None if made.seed % 2 else 3
+        self.held[len(self.held)] = Known(2.0, 0.0, fraction) if dtype in FLOATS else Known(1.0 if dtype == "bool" else 9.0)
         v = Value(made.name, tensor, len(self.held) - 1)
         self.values.append(v)
         return v

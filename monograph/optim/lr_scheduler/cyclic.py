@@ -137,9 +137,6 @@ class OneCycleLR(LRScheduler):
                 for low, high, group in zip(lows, highs, optimizer.param_groups, strict=True):
                     _set_momentum(group, high)
                     group["max_momentum"], group["base_momentum"] = high, low
-        if last_epoch == -1:  # the base class takes the initial rate from the group's present one
-            for group in optimizer.param_groups:
-                set_value(group, "lr", group["initial_lr"])
         super().__init__(optimizer, last_epoch)
 
     def _anneal(self, start: float, end: float, part: float) -> float:

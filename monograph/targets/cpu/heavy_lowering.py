@@ -55,9 +55,11 @@ def has_rule(node: Node) -> bool:
 class Heavy:
     """Where rules find views and addresses."""
 
-    def __init__(self, fusion: Fusion, projections: dict[Node, dict[int, Node]]) -> None:
+    def __init__(self, fusion: Fusion, projections: dict[Node, dict[int, Node]], outputs: Sequence[Node] = ()) -> None:
         self.fusion = fusion
         self.projections = projections
+        self.outputs = outputs
+        self.tails: dict[Node, Any] = {}  # heavy nodes that finish an elementwise unit too (see `epilogues`)
         self.machine = Machine.of(cpu_features())
 
     def view(self, node: Node) -> View:
@@ -78,20 +80,33 @@ class Heavy:
         return Node(source.project, (node,), source.project.make_attrs(index=i), shape, dtype)
 
     def steps(self, node: Node, calls: Sequence[KernelCall], operands: Sequence[Ref | None], outputs: int = 1) -> list[PlannedStep]:
-        """Planned calls as steps; `operands` are what their BufferRefs mean, the last `outputs` of them written."""
-        out = []
+        """Planned calls as steps; `operands` are what their BufferRefs mean, the last `outputs` of them written (and those of a tail)."""
+        tail = self.tails.get(node)
         nodes = [o.node if o is not None else None for o in operands]
+        written = set(range(len(operands) - outputs, len(operands)))
+        ops = (node.op.name,)
+        if tail is not None:
+            written |= {len(operands) + k for _, k in tail.epilogue.stores}
+            operands = [*operands, *(ref for ref, _ in tail.operands)]
+            nodes += [ref.node for ref, _ in tail.operands]
+            ops += tail.ops
+        out = []
         for call in calls:
             words = [_resolve(w, operands) for w in call.words]
-            used = {w.operand for w in call.words if isinstance(w, BufferRef)}
-            reads = [nodes[i] for i in sorted(used) if i < len(nodes) - outputs and nodes[i] is not None]
-            writes = [nodes[i] for i in sorted(used) if i >= len(nodes) - outputs and nodes[i] is not None]
+            used = sorted({w.operand for w in call.words if isinstance(w, BufferRef)})
+            reads = [n for i in used if i not in written and (n := nodes[i]) is not None]
+            writes = [n for i in used if i in written and (n := nodes[i]) is not None]
             out.append(
-                PlannedStep(
-                    call.kernel, words, call.n_units, call.grain, reads, writes, call.scratch_bytes, call.flops, call.nbytes, node.op.name, (node.op.name,)
-                )  # type: ignore[arg-type]
+                PlannedStep(call.kernel, words, call.n_units, call.grain, reads, writes, call.scratch_bytes, call.flops, call.nbytes, node.op.name, ops)
             )
         return out
+
+    def tail_of(self, node: Node, first: int) -> tuple[Any, Node, list[tuple[BufferRef, tuple[int, ...]]]]:
+        """(epilogue or None, node of the final value, operands as references from number `first` on with their strides)."""
+        tail = self.tails.get(node)
+        if tail is None:
+            return None, node, []
+        return tail.epilogue, tail.result, [(BufferRef(first + i), strides) for i, (_, strides) in enumerate(tail.operands)]
 
 
 def _resolve(word: Any, operands: Sequence[Ref | None]) -> Any:
@@ -124,10 +139,12 @@ def _(h: Heavy, node: Node) -> list[PlannedStep]:
         merged = _merged_batch(batch, [ma.batch, mb.batch, mc.batch])
         if merged is None:
             return host_steps(h, node)
-    if k == 0:
+    if k == 0:  # (a product of nothing; no tail is attached to it)
         return [copy_step(None, 0, node, node.shape, c, 0)]
-    calls = plan_gemm(GemmSpec(node.dtype.name), m, n, k, ma, mb, mc, (), batch, h.machine)
-    return h.steps(node, calls, [Ref(a.root, a.offset * size), Ref(b.root, b.offset * size), Ref(node)])
+    epilogue, result, extra = h.tail_of(node, 3)
+    operands = [Matrix(ref, s[-2], s[-1], s[:-2]) for ref, s in extra]
+    calls = plan_gemm(GemmSpec(node.dtype.name, epilogue), m, n, k, ma, mb, mc, operands, batch, h.machine)
+    return h.steps(node, calls, [Ref(a.root, a.offset * size), Ref(b.root, b.offset * size), Ref(result)])
 
 
 def _merged_batch(batch: tuple[int, ...], walks: list[tuple[int, ...]]) -> int | None:
@@ -154,16 +171,20 @@ def _not_empty(node: Node) -> bool:
 def _(h: Heavy, node: Node) -> list[PlannedStep]:
     x, w = node.inputs
     shape = _conv_shape(x.shape, w.shape, node.shape[2:], node.attrs)
-    calls = plan_conv_forward(ConvSpec(node.dtype.name), shape, BufferRef(0), BufferRef(1), BufferRef(2), (), h.machine)
-    return h.steps(node, calls, [h.ref(x), h.ref(w), Ref(node)])
+    epilogue, result, extra = h.tail_of(node, 3)
+    spec = ConvSpec(node.dtype.name, epilogue)
+    calls = plan_conv_forward(spec, shape, BufferRef(0), BufferRef(1), BufferRef(2), [ref for ref, _ in extra], h.machine)
+    return h.steps(node, calls, [h.ref(x), h.ref(w), Ref(result)])
 
 
 @rule(conv.conv_backward_input, _not_empty)
 def _(h: Heavy, node: Node) -> list[PlannedStep]:
     g, w = node.inputs
     shape = _conv_shape(node.shape, w.shape, g.shape[2:], node.attrs)
-    calls = plan_conv_backward_input(ConvSpec(node.dtype.name), shape, BufferRef(0), BufferRef(1), BufferRef(2), (), h.machine)
-    return h.steps(node, calls, [h.ref(g), h.ref(w), Ref(node)])
+    epilogue, result, extra = h.tail_of(node, 3)
+    spec = ConvSpec(node.dtype.name, epilogue)
+    calls = plan_conv_backward_input(spec, shape, BufferRef(0), BufferRef(1), BufferRef(2), [ref for ref, _ in extra], h.machine)
+    return h.steps(node, calls, [h.ref(g), h.ref(w), Ref(result)])
 
 
 @rule(conv.conv_backward_weight, _not_empty)

@@ -56,7 +56,9 @@ class _Access:
     key: Any = None
 
 
-class _Lowering:
+class LoopWriter:
+    """Writes the instructions of one loop unit and notes what memory they touch."""
+
     def __init__(self, unit: Unit, fusion: Fusion, stored: set[Node]) -> None:
         self.unit, self.fusion, self.stored = unit, fusion, stored
         self.sizes = unit.sizes
@@ -374,7 +376,7 @@ def loop_source(spec: LoopKernel) -> KernelSource:
 
 def lower_loop(unit: Unit, fusion: Fusion, stored: set[Node]) -> PlannedStep:
     """The step of a loop unit."""
-    lowering = _Lowering(unit, fusion, stored)
+    lowering = LoopWriter(unit, fusion, stored)
     for node in unit.nodes:
         lowering.node(node)
     return lowering.finish()

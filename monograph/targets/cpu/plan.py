@@ -23,6 +23,7 @@ from monograph.passes.views import View, materialise_reshapes, resolve
 from monograph.runtime.buffers import Buffer
 from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
 from monograph.targets.cpu import pool_lowering
+from monograph.targets.cpu.epilogues import absorb
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, is_pointwise, lower_loop
@@ -116,10 +117,10 @@ class CpuPlan:
         for node in graph.nodes():
             if node.op is source.project:
                 projections.setdefault(node.inputs[0], {})[node.attrs.index] = node  # type: ignore[attr-defined]
-        heavy = Heavy(fusion, projections)
+        heavy = Heavy(fusion, projections, graph.outputs)
         stored = set(fusion.stored)
         steps: list[PlannedStep] = []
-        for unit in fusion.units:
+        for unit in absorb(fusion, stored, heavy):
             if unit.kind == "loop":
                 step = lower_loop(unit, fusion, stored)
                 if step.units and step.writes:

@@ -1,0 +1,93 @@
+"""Random programs drawn, run in several ways, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import monograph as mg
+from monograph.core import knobs
+from monograph.engine import evaluator
+from monograph.runtime.threads import setting
+from tests.compiler.pieces_computing import COMPUTING, new_input
+from tests.compiler.pieces_moving import MOVING
+from tests.compiler.program_builder import Builder, Program, recorded
+
+PIECES = [piece for piece, weight in COMPUTING + MOVING for _ in range(weight)]
+
+
+@st.composite
+def programs(draw: Any, longest: int = 12) -> Program:
+    """Programs of up to so many pieces."""
+    with recorded():
+        mg.manual_seed(0)
+        b = Builder(draw)
+        new_input(b)
+        for _ in range(draw(st.integers(1, longest))):
+            b.pick(PIECES)(b)
+        return b.finish()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads inside."""
+    before = setting.count
+    setting.count = count
+    try:
+        yield
+    finally:
+        setting.count = before
+
+
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """Every op is evaluated as it is recorded: nothing is fused."""
+    evaluator.IMMEDIATE = True
+    try:
+        yield
+    finally:
+        evaluator.IMMEDIATE = False
+
+
+def results(program: Program, compiled: bool = False) -> list[np.ndarray]:
+    """What the program returns; everything it no longer holds is free to be fused away."""
+    function = program.function()
+    mg.manual_seed(0)
+    values = (mg.compile(function) if compiled else function)(*[i.make() for i in program.inputs])
+    mg.eval(*values)
+    return [np.asarray(v.detach().numpy()) for v in values]
+
+
+def reference_results(program: Program) -> list[np.ndarray]:
+    """What NumPy says, op by op."""
+    with knobs.target.scoped("reference"):
+        return results(program)
+
+
+def assert_close(program: Program, got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> None:
+    """Equal where the values are exact, else as near as what is known of them says."""
+    for name, known, a, b in zip(program.outputs, program.known, got, want, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype, f"{name}: {a.dtype}{a.shape}, the reference has {b.dtype}{b.shape}"
+        x, y = (v.astype(np.float64) if v.dtype.kind not in "biu" else v for v in (a, b))
+        if known.exact:
+            bad = ~((x == y) | ((x != x) & (y != y)))
+        else:
+            with np.errstate(invalid="ignore"):
+                bad = ~((np.abs(x - y) <= 4 * known.error + 1e-30) | (x == y) | ((x != x) & (y != y)))
+        if bad.any():
+            at = tuple(map(int, np.argwhere(bad)[0]))
+            raise AssertionError(f"{name}{list(at)} is {x[at]}, the reference says {y[at]} ({known}; {bad.sum()} of {bad.size} differ)\n\n{program.script()}")
+
+
+def assert_same_bits(program: Program, got: Sequence[np.ndarray], want: Sequence[np.ndarray], what: str) -> None:
+    """Equal bit for bit."""
+    for name, a, b in zip(program.outputs, got, want, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype, f"{name}: {a.dtype}{a.shape} and {b.dtype}{b.shape}, {what}\n\n{program.script()}"
+        bad = np.ascontiguousarray(a).view(np.uint8).ravel() != np.ascontiguousarray(b).view(np.uint8).ravel()
+        if bad.any():
+            at = np.flatnonzero(bad)[0] // a.itemsize
+            raise AssertionError(f"{name}.flat[{at}] is {a.flat[at]!r} or {b.flat[at]!r}, {what}\n\n{program.script()}")
