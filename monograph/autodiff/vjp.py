@@ -9,7 +9,7 @@ from typing import Any
 from monograph.core.errors import AutogradError
 from monograph.core.modes import MODES
 from monograph.graph.node import Node, provenance, topological
-from monograph.graph.op import NotDifferentiable, ViaDecomposition
+from monograph.graph.op import NotDifferentiable, Trait, ViaDecomposition
 from monograph.ops import elementwise, source
 
 # Values of `Node.requires_grad`: a node off the tape, on it, or on a tape that a backward pass has already consumed.
@@ -145,7 +145,7 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
         return False
     if overwritten:
         for x in read:
-            if x in overwritten or (x.op is source.leaf and x.inputs[0] in overwritten):
+            if _is_overwritten(x):
                 where = provenance(node)
                 raise AutogradError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -154,6 +154,19 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
                     "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
                 )
     return True
+
+
+def _is_overwritten(x: Node) -> bool:
+    """Whether the memory of a saved value was written since: its own, or that of the tensor it is a view of."""
+    while True:
+        if x in overwritten:
+            return True
+        traits = x.op.traits
+        if not x.inputs or not (x.op is source.leaf or Trait.VIEW in traits):
+            return False
+        if x.op.name == "reshape" and x.inputs[0].op.name == "permute":
+            return False  # that reshape is a copy
+        x = x.inputs[0]
 
 
 def _free(visited: list[Node], reads_saved: set[int]) -> None:

@@ -72,7 +72,8 @@ def _stacked(batch: Sequence[Any]) -> Tensor:
         first = tuple(batch[0].shape)
         entry = next(i for i, t in enumerate(batch) if tuple(t.shape) != first)
         raise RuntimeError(
-            f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(batch[entry].shape)} at entry {entry}; "
+            f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(batch[entry].shape)} "
+            f"at entry {entry}; "
             "pad or crop the samples to one size, or give the DataLoader a collate_fn"
         )
     if MODES.capture is None and not any(t.requires_grad for t in batch):
@@ -125,4 +126,3 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return _like_sequence(data, [default_convert(value) for value in data])
     return data
-

@@ -32,12 +32,14 @@ class _InfiniteSampler(Sampler[None]):
 class DataLoader(Generic[T_co]):
     """Iterates over a dataset in batches.
 
-    With `num_workers` > 0, processes fetch and collate ahead (`prefetch_factor` batches each); the order and the contents of batches are the
+    With `num_workers` > 0, processes fetch and collate ahead (`prefetch_factor` batches each); the order and the contents of
+    batches are the
     same for any number of workers. `pin_memory` is accepted and does nothing: there is no device to copy to.
     """
 
     def __init__(
-        self, dataset: Dataset[T_co], batch_size: int | None = 1, shuffle: bool | None = None, sampler: Any = None, batch_sampler: Any = None,
+        self, dataset: Dataset[T_co], batch_size: int | None = 1, shuffle: bool | None = None, sampler: Any = None,
+        batch_sampler: Any = None,
         num_workers: int = 0, collate_fn: CollateFn | None = None, pin_memory: bool = False, drop_last: bool = False, timeout: float = 0,
         worker_init_fn: Callable[[int], None] | None = None, multiprocessing_context: Any = None, generator: Generator | None = None, *,
         prefetch_factor: int | None = None, persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True,
@@ -47,7 +49,10 @@ class DataLoader(Generic[T_co]):
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
-            raise ValueError("prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None.")
+            raise ValueError(
+                "prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 to enable "
+                "multiprocessing, otherwise set prefetch_factor to None."
+            )
         if prefetch_factor is not None and prefetch_factor < 0:
             raise ValueError("prefetch_factor option should be non-negative")
         if persistent_workers and num_workers == 0:
@@ -70,7 +75,9 @@ class DataLoader(Generic[T_co]):
             if sampler is not None:
                 raise ValueError(f"DataLoader with IterableDataset: expected unspecified sampler option, but got sampler={sampler}")
             if batch_sampler is not None:
-                raise ValueError(f"DataLoader with IterableDataset: expected unspecified batch_sampler option, but got batch_sampler={batch_sampler}")
+                raise ValueError(
+                    f"DataLoader with IterableDataset: expected unspecified batch_sampler option, but got batch_sampler={batch_sampler}"
+                )
         shuffle = bool(shuffle)
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
@@ -91,7 +98,9 @@ class DataLoader(Generic[T_co]):
         self.drop_last = drop_last
         self.sampler = sampler
         self.batch_sampler = batch_sampler
-        self.collate_fn: CollateFn = collate_fn if collate_fn is not None else (default_collate if self._auto_collation else default_convert)
+        self.collate_fn: CollateFn = (
+            collate_fn if collate_fn is not None else (default_collate if self._auto_collation else default_convert)
+        )
         self._iterator: _Workers | None = None
 
     @property
@@ -126,7 +135,8 @@ class DataLoader(Generic[T_co]):
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
         if self.num_workers > available:
             warnings.warn(
-                f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested max number of worker in current system is "
+                f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested max number of "
+                "worker in current system is "
                 f"{available}, which is smaller than what this DataLoader is going to create.",
                 stacklevel=2,
             )
@@ -139,7 +149,10 @@ def _context(given: Any) -> Any:
     if isinstance(given, str):
         valid = multiprocessing.get_all_start_methods()
         if given not in valid:
-            raise ValueError(f"multiprocessing_context option should specify a valid start method in {valid!r}, but got multiprocessing_context={given!r}")
+            raise ValueError(
+                f"multiprocessing_context option should specify a valid start method in {valid!r}, but got "
+                f"multiprocessing_context={given!r}"
+            )
         return multiprocessing.get_context(given)
     return given
 
@@ -185,7 +198,14 @@ class _Workers:
             for i in range(loader.num_workers):
                 ours, theirs = context.Pipe(duplex=True)
                 job = Job(
-                    loader.dataset, loader.collate_fn, loader._auto_collation, loader.drop_last, loader.worker_init_fn, i, loader.num_workers, seed
+                    loader.dataset,
+                    loader.collate_fn,
+                    loader._auto_collation,
+                    loader.drop_last,
+                    loader.worker_init_fn,
+                    i,
+                    loader.num_workers,
+                    seed,
                 )
                 process = context.Process(target=run_worker, args=(job, theirs, os.getpid()), daemon=True)
                 self._pipes.append(ours)

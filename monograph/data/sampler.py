@@ -155,7 +155,13 @@ class DistributedSampler(Sampler[int]):
     """The share of one process among `num_replicas`: every num_replicas-th index of a common order, padded or cut to equal lengths."""
 
     def __init__(
-        self, dataset: Sized, num_replicas: int | None = None, rank: int | None = None, shuffle: bool = True, seed: int = 0, drop_last: bool = False
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
             raise RuntimeError("Requires distributed package to be available: give num_replicas and rank")

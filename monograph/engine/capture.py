@@ -8,6 +8,7 @@ by the few attributes that `tensor/core.py` documents; the engine does not impor
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -304,12 +305,21 @@ class Capture:
 
     def _value(self, node: Node) -> Any:
         if node.value is None:
+            tracing = sys.getprofile()
+            sys.setprofile(None)  # what the compiler does is not the user's doing
+            try:
+                self._evaluate(node)
+            finally:
+                sys.setprofile(tracing)
+        return node.value
+
+    def _evaluate(self, node: Node) -> None:
+        if node.value is None:
             self.evaluate_inputs()
             if node.value is None:
                 order = topological([node], lambda n: n.value is not None)
                 kept = [n for n in order if n.value is None and n is not node and n.dtype is not None and n.inputs and not evaluator._is_cheap(n)]
                 evaluator.run(order, [*kept, node])
-        return node.value
 
     def _varies(self, node: Node) -> bool:
         """Whether a value can differ at a replay: it depends on an input or a run-time scalar."""

@@ -40,21 +40,40 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
         return
     with _lock:
         MODES.pending = _alive(MODES.pending)
-        if sweep:
-            wanted += _pending_roots()
-        order = topological(wanted, stop=_has_value)
-        for node in order:
-            if node.value is None and node.op is source.source:
-                raise DeviceError(
-                    f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', or it is "
-                    "an input of a program being captured. Create it on device 'cpu' to compute with it."
-                )
-        outputs, aliases = _kept(order, wanted)
-        if outputs:
-            run(order, outputs)
-        for node, of in aliases:
-            node.value = of.value
-        _settle(order)
+        others = _pending_roots() if sweep else []
+        try:
+            _compute([*wanted, *others])
+        except Exception:
+            if not others:
+                raise
+            # What was swept along may refuse its values (a bad index in a tensor nobody looks at): that must not stop what was asked for.
+            _compute(wanted)
+
+
+def _compute(wanted: Sequence[Node]) -> None:
+    order = topological(wanted, stop=_has_value)
+    for node in order:
+        if node.value is None and node.op is source.source:
+            raise DeviceError(
+                f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', or it is "
+                "an input of a program being captured. Create it on device 'cpu' to compute with it."
+            )
+    if MODES.anomaly:
+        _one_by_one(order)
+    outputs, aliases = _kept(order, wanted)
+    if outputs:
+        run(order, outputs)
+    for node, of in aliases:
+        node.value = of.value
+    _settle(order)
+
+
+def _one_by_one(order: Sequence[Node]) -> None:
+    """Anomaly mode: every op by itself, so that the first NaN is found where it is born."""
+    for node in order:
+        if node.value is None and node.dtype is not None and node.inputs:
+            run(topological([node], stop=_has_value), [node])
+            check_nan(node)
 
 
 def evaluate_now(node: Node) -> None:

@@ -90,17 +90,17 @@ def copy_provenance(source: Node, to: Node) -> None:
 def record(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs = NO_ATTRS) -> Node:
     """Checks shapes and dtypes by the op's own rule and makes the node. The hottest function of the project."""
     shape, dtype = op.infer(attrs, *inputs)
-    modes = MODES
+    now = MODES.now
     needs = False
-    if modes.grad and op.differentiable:
+    if now.grad and op.differentiable:
         for n in inputs:
             if n.requires_grad:
                 needs = dtype is None or dtype.kind in "fc"
                 break
     node = Node(op, inputs, attrs, shape, dtype, needs)
-    if op.checks_values or modes.anomaly:
+    if op.checks_values or now.anomaly:
         note_provenance(node)
-    modes.pending.append(node)
+    now.pending.append(node)
     return node
 
 

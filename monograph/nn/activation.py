@@ -235,7 +235,12 @@ class Hardtanh(Module):
     """x limited to [min_val, max_val]."""
 
     def __init__(
-        self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None, max_value: float | None = None
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
     ) -> None:
         super().__init__()
         min_val = min_val if min_value is None else min_value  # the former names
@@ -333,7 +338,6 @@ class _OverDim(Module):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
-
 
 
 class Softmax(_OverDim):

@@ -7,7 +7,7 @@ from typing import Any
 
 from monograph.core.modes import is_grad_enabled
 from monograph.tensor import Tensor
-from monograph.tensor.autograd import Function
+from monograph.tensor.function import Function
 
 
 class _Watched(Function):
@@ -78,7 +78,9 @@ class BackwardHook:
         if not self.watches_inputs:
             for hook in self.hooks:
                 if hook(self.module, (None,) * self.n_inputs, full) is not None:
-                    raise RuntimeError("Backward hook for Modules where no input requires gradient should always return None or None for all gradients.")
+                    raise RuntimeError(
+                        "Backward hook for Modules where no input requires gradient should always return None or None for all gradients."
+                    )
         return tuple(full[i] for i in places)
 
     def _on_input_gradients(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:

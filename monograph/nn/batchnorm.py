@@ -92,7 +92,14 @@ class _BatchNorm(_NormBase):
         uses_batch = self.training or (self.running_mean is None and self.running_var is None)
         keeps = not self.training or self.track_running_stats
         return F.batch_norm(
-            input, self.running_mean if keeps else None, self.running_var if keeps else None, self.weight, self.bias, uses_batch, average, self.eps
+            input,
+            self.running_mean if keeps else None,
+            self.running_var if keeps else None,
+            self.weight,
+            self.bias,
+            uses_batch,
+            average,
+            self.eps,
         )
 
 
@@ -159,7 +166,10 @@ class _InstanceNorm(_NormBase):
         self._check_input_dim(input)
         channels = input.size(input.ndim - self.unbatched_dims)
         if channels != self.num_features:
-            raise ValueError(f"expected input's size at dim={input.ndim - self.unbatched_dims} to match num_features ({self.num_features}), but got: {channels}.")
+            raise ValueError(
+                f"expected input's size at dim={input.ndim - self.unbatched_dims} to match num_features "
+                f"({self.num_features}), but got: {channels}."
+            )
         if input.ndim == self.unbatched_dims:
             return self._normalise(input.unsqueeze(0)).squeeze(0)
         return self._normalise(input)

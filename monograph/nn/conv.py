@@ -26,8 +26,10 @@ class _ConvNd(Module):
     bias: Any
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Any, dilation: tuple[int, ...],
-        transposed: bool, output_padding: tuple[int, ...], groups: int, bias: bool, padding_mode: str, device: Any = None, dtype: Any = None,
+        self, in_channels: int, out_channels: int, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: Any,
+        dilation: tuple[int, ...],
+        transposed: bool, output_padding: tuple[int, ...], groups: int, bias: bool, padding_mode: str, device: Any = None,
+        dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if groups <= 0:
@@ -102,13 +104,15 @@ class _Conv(_ConvNd):
     """The constructor of Conv1d, Conv2d and Conv3d."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Any = 0, dilation: Sizes = 1, groups: int = 1,
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Any = 0, dilation: Sizes = 1,
+        groups: int = 1,
         bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         n = self.dims
         padding = padding if isinstance(padding, str) else _repeat(padding, n)
         super().__init__(
-            in_channels, out_channels, _repeat(kernel_size, n), _repeat(stride, n), padding, _repeat(dilation, n), False, (0,) * n, groups, bias,
+            in_channels, out_channels, _repeat(kernel_size, n), _repeat(stride, n), padding, _repeat(dilation, n), False, (0,)
+            * n, groups, bias,
             padding_mode, device, dtype,
         )  # fmt: skip
 
@@ -171,12 +175,14 @@ class _ConvTransposeNd(_ConvNd):
                 f"ConvTranspose{n}D: for {input.ndim}D input, output_size must have {n} or {extra + n} elements (got {len(sizes)})"
             )
         smallest = [
-            (input.size(d + extra) - 1) * self.stride[d] - 2 * self.padding[d] + self.dilation[d] * (self.kernel_size[d] - 1) + 1 for d in range(n)
+            (input.size(d + extra) - 1) * self.stride[d] - 2 * self.padding[d] + self.dilation[d] * (self.kernel_size[d] - 1) + 1
+            for d in range(n)
         ]
         largest = [s + self.stride[d] - 1 for d, s in enumerate(smallest)]
         if any(not low <= s <= high for s, low, high in zip(sizes, smallest, largest, strict=True)):
             raise ValueError(
-                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} (for an input of {input.size()[2:]})"
+                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} (for an "
+                f"input of {input.size()[2:]})"
             )
         return tuple(s - low for s, low in zip(sizes, smallest, strict=True))
 

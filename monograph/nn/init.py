@@ -155,9 +155,7 @@ def _no_elements(tensor: Tensor) -> bool:
     return True
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
     """Fills with U(-bound, bound), bound = gain * sqrt(3 / fan) (He et al. 2015)."""
     if _no_elements(tensor):
         return tensor
@@ -166,9 +164,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
-) -> Tensor:
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
     """Fills with N(0, std²), std = gain / sqrt(fan) (He et al. 2015)."""
     if _no_elements(tensor):
         return tensor

@@ -30,7 +30,8 @@ _HOOK_TABLES = (
 
 
 class Module(Tree, State, Conversion):
-    """Base class of all layers and models. A subclass creates its parts in `__init__` (after `super().__init__()`) and computes in `forward`.
+    """Base class of all layers and models. A subclass creates its parts in `__init__` (after `super().__init__()`) and
+    computes in `forward`.
 
     >>> class Scale(nn.Module):
     ...     def __init__(self):
@@ -164,7 +165,9 @@ class Module(Tree, State, Conversion):
                 raise AttributeError("cannot assign module before Module.__init__() call")
             self._forget(name, "_modules")
             own["_modules"][name] = value
-        elif "_modules" in own and (name in own["_parameters"] or name in own["_modules"] or name in own["_buffers"] or isinstance(value, Buffer)):
+        elif "_modules" in own and (
+            name in own["_parameters"] or name in own["_modules"] or name in own["_buffers"] or isinstance(value, Buffer)
+        ):
             self._set_registered(name, value)
         elif name in _TABLES:
             own[name] = Registered(self, value)
@@ -277,7 +280,9 @@ class Module(Tree, State, Conversion):
 
     # ---- hooks ----
     def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
-        """hook(module, args) runs before `forward` and may return new args; with `with_kwargs` hook(module, args, kwargs) -> (args, kwargs)."""
+        """hook(module, args) runs before `forward` and may return new args; with `with_kwargs` hook(module, args, kwargs) ->
+        (args, kwargs).
+        """
         marks = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
         return self._register(self._forward_pre_hooks, hook, prepend, marks)
 
@@ -285,7 +290,9 @@ class Module(Tree, State, Conversion):
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """hook(module, args, output) runs after `forward` and may return a new output; `always_call`: also when `forward` raised."""
-        marks = [m for m, wanted in ((self._forward_hooks_with_kwargs, with_kwargs), (self._forward_hooks_always_called, always_call)) if wanted]
+        marks = [
+            m for m, wanted in ((self._forward_hooks_with_kwargs, with_kwargs), (self._forward_hooks_always_called, always_call)) if wanted
+        ]
         return self._register(self._forward_hooks, hook, prepend, marks)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
@@ -384,7 +391,9 @@ _CALLS = (Module.__call__.__code__, Module._run_with_hooks.__code__)
 
 
 def _name_module(error: BaseException) -> None:
-    """Adds the dotted path of the module whose forward raised: the modules being called are found on the Python stack, so calls pay nothing."""
+    """Adds the dotted path of the module whose forward raised: the modules being called are found on the Python stack, so
+    calls pay nothing.
+    """
     if any(note.startswith("in module ") for note in getattr(error, "__notes__", ())):
         return
     called: list[Module] = []

@@ -7,7 +7,9 @@ from typing import Any
 
 
 class Epoch:
-    """Counts every change of any module's structure or attributes: a compiled program compares one integer instead of looking at everything."""
+    """Counts every change of any module's structure or attributes: a compiled program compares one integer instead of looking
+    at everything.
+    """
 
     __slots__ = ("value",)
 

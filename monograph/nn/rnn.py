@@ -51,7 +51,8 @@ class RNNBase(Module):
     """What RNN, LSTM and GRU share. Weights are named as torch names them: weight_ih_l0, weight_hh_l0, bias_ih_l0 ..., *_reverse."""
 
     def __init__(
-        self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False, dropout: float = 0.0,
+        self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: DType | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -59,7 +60,8 @@ class RNNBase(Module):
             raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, but got "
+                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
+                "greater than 1, but got "
                 f"dropout={dropout} and num_layers={num_layers}",
                 stacklevel=3,
             )
@@ -147,7 +149,9 @@ class RNNBase(Module):
         if given is not None:
             if any(h.ndim != input.ndim for h in given):
                 what = "batched 3-D" if batched else "unbatched 2-D"
-                raise RuntimeError(f"For {what} input, hx and cx should also be {input.ndim}-D but got {tuple(f'{h.ndim}-D' for h in given)} tensors")
+                raise RuntimeError(
+                    f"For {what} input, hx and cx should also be {input.ndim}-D but got {tuple(f'{h.ndim}-D' for h in given)} tensors"
+                )
             given = given if batched else tuple(h.unsqueeze(1) for h in given)
         self._check(x, given, batched, x.shape[1])
         y, state = self._run(x, given, None, x.shape[1])
@@ -323,7 +327,13 @@ class RNNCell(RNNCellBase):
     """One step of RNN."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None, dtype: DType | None = None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: DType | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity

@@ -49,7 +49,8 @@ class Embedding(_Table):
     """A table of `num_embeddings` vectors, looked up by index: [*] of integers -> [*, embedding_dim]."""
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None,
+        norm_type: float = 2.0,
         scale_grad_by_freq: bool = False, sparse: bool = False, _weight: Tensor | None = None, _freeze: bool = False, device: Any = None,
         dtype: Any = None,
     ) -> None:  # fmt: skip
@@ -95,8 +96,10 @@ class EmbeddingBag(_Table):
     """Sums, means or maxima of bags of vectors, without the vectors in between."""
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
-        mode: str = "mean", sparse: bool = False, _weight: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
+        self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean", sparse: bool = False, _weight: Tensor | None = None, include_last_offset: bool = False,
+        padding_idx: int | None = None,
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()

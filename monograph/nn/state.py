@@ -17,7 +17,7 @@ from monograph.tensor import Tensor
 EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):  # noqa: PYI024 - torch's repr has no types either
+class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What `load_state_dict` did not find and did not want."""
 
     __slots__ = ()
@@ -46,11 +46,15 @@ class State:
     # ---- saving ----
     def get_extra_state(self) -> Any:
         """Override to keep something in the state besides parameters and buffers."""
-        raise RuntimeError("Reached a code path in Module.get_extra_state() that should never be called: override it together with set_extra_state()")
+        raise RuntimeError(
+            "Reached a code path in Module.get_extra_state() that should never be called: override it together with set_extra_state()"
+        )
 
     def set_extra_state(self, state: Any) -> None:
         """Override to take back what `get_extra_state` gave."""
-        raise RuntimeError("Reached a code path in Module.set_extra_state() that should never be called: override it together with get_extra_state()")
+        raise RuntimeError(
+            "Reached a code path in Module.set_extra_state() that should never be called: override it together with get_extra_state()"
+        )
 
     def _has_extra_state(self) -> bool:
         return type(self).get_extra_state is not State.get_extra_state
@@ -135,22 +139,24 @@ class State:
             given = state_dict[key]
             if not isinstance(given, Tensor):
                 error_msgs.append(
-                    f'While copying the parameter named "{key}", expected a Tensor or Tensor-like object from checkpoint but received {type(given)}'
+                    f'While copying the parameter named "{key}", expected a Tensor or Tensor-like object from checkpoint '
+                    f"but received {type(given)}"
                 )
                 continue
             if given.ndim == 1 and value.ndim == 0 and given.shape[0] == 1:
                 given = given[0]  # checkpoints of very old versions held 0-d values as vectors
             if given.shape != value.shape:
                 error_msgs.append(
-                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current model is {value.shape}."
+                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in "
+                    f"current model is {value.shape}."
                 )
                 continue
             try:
                 self._store(name, value, given, assign)
             except Exception as error:
                 error_msgs.append(
-                    f'While copying the parameter named "{key}", whose dimensions in the model are {value.size()} and whose dimensions in the '
-                    f"checkpoint are {given.size()}, an exception occurred : {error.args}."
+                    f'While copying the parameter named "{key}", whose dimensions in the model are {value.size()} and whose dimensions '
+                    f"in the checkpoint are {given.size()}, an exception occurred : {error.args}."
                 )
         extra = prefix + EXTRA_STATE_KEY_SUFFIX
         if self._has_extra_state():

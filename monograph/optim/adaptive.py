@@ -85,7 +85,8 @@ class Adagrad(_Elementwise):
     """Divides by the root of the sum of all squared gradients (Duchi et al. 2011)."""
 
     def __init__(
-        self, params: Any, lr: Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0, initial_accumulator_value: float = 0, eps: float = 1e-10,
+        self, params: Any, lr: Any = 1e-2, lr_decay: float = 0, weight_decay: float = 0, initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
         foreach: bool | None = None, *, maximize: bool = False, differentiable: bool = False, fused: bool | None = None,
     ) -> None:  # fmt: skip
         check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
@@ -95,7 +96,8 @@ class Adagrad(_Elementwise):
         check_range("epsilon value", eps, eps >= 0.0)
         refuse_differentiable(differentiable)
         defaults = {
-            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "initial_accumulator_value": initial_accumulator_value,
+            "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
             "foreach": foreach, "maximize": maximize, "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(params, defaults)
@@ -128,7 +130,8 @@ class Adadelta(_Elementwise):
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
         refuse_differentiable(differentiable)
         defaults = {
-            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable, "foreach": foreach,
+            "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable,
+            "foreach": foreach,
             "differentiable": differentiable,
         }  # fmt: skip
         super().__init__(params, defaults)

@@ -16,29 +16,8 @@ from monograph.tensor import Tensor
 from monograph.tensor.dispatch import evaluate, live
 
 
-class Epoch:
-    """Counts changes that a compiled step has burnt in: hyper-parameters other than the learning rate, groups, newly made state."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-
-EPOCH = Epoch()
-
-_LIVE_KEYS = ("lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
-
-
 class ParamGroup(dict[str, Any]):
-    """The parameters and hyper-parameters of one group. Changing anything but the learning rate is counted: see `Epoch`."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key not in _LIVE_KEYS or isinstance(value, Tensor):
-            before = self.get(key)
-            if before is not value and (type(before) is not type(value) or isinstance(value, Tensor | list) or before != value):
-                EPOCH.value += 1
-        super().__setitem__(key, value)
+    """The parameters and hyper-parameters of one group."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (ParamGroup, (dict(self),))
@@ -141,7 +120,9 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise TypeError(f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}")
+            raise TypeError(
+                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}"
+            )
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Any] = []
@@ -204,7 +185,10 @@ class Optimizer:
         if isinstance(params, Tensor):
             group["params"] = [params]
         elif isinstance(params, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets will change between runs. Please use a list instead.")
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+                "will change between runs. Please use a list instead."
+            )
         else:
             group["params"] = list(params)
         self._split_names(group)
@@ -219,7 +203,8 @@ class Optimizer:
             group.setdefault(name, default)
         if len(group["params"]) != len({id(p) for p in group["params"]}):
             warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; see github.com/pytorch/pytorch/issues/40967 "
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; see "
+                "github.com/pytorch/pytorch/issues/40967 "
                 "for more information",
                 stacklevel=3,
             )
@@ -227,19 +212,24 @@ class Optimizer:
         if any(id(p) in known for p in group["params"]):
             raise ValueError("some parameters appear in more than one parameter group")
         self.param_groups.append(group)
-        EPOCH.value += 1
 
     def _split_names(self, group: ParamGroup) -> None:
         """Takes (name, parameter) pairs apart; all groups have names or none has."""
         pairs = [p for p in group["params"] if isinstance(p, tuple)]
         if not pairs:
             if any("param_names" in g for g in self.param_groups) and group["params"]:
-                raise ValueError("all optimizer param groups should be with/without names. cannot add param group without names to the optimizer that has names")
+                raise ValueError(
+                    "all optimizer param groups should be with/without names. cannot add param group without names to the "
+                    "optimizer that has names"
+                )
             return
         if len(pairs) != len(group["params"]):
             raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         if any("param_names" not in g for g in self.param_groups):
-            raise ValueError("all optimizer param groups should be with/without names. cannot add param group with names to the optimizer that has no names")
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group with names to the "
+                "optimizer that has no names"
+            )
         group["param_names"] = [name for name, _ in pairs]
         group["params"] = [p for _, p in pairs]
 
@@ -288,12 +278,11 @@ class Optimizer:
         groups = []
         for mine, theirs in zip(self.param_groups, saved, strict=True):
             group = ParamGroup({key: deepcopy(value) for key, value in theirs.items() if key != "params"})
-            dict.__setitem__(group, "params", mine["params"])
+            group["params"] = mine["params"]
             if "param_names" in mine:
-                dict.__setitem__(group, "param_names", mine["param_names"])
+                group["param_names"] = mine["param_names"]
             groups.append(group)
         self.__setstate__({"state": self.state, "param_groups": groups})
-        EPOCH.value += 1
         for hook in self.__dict__["_optimizer_load_state_dict_post_hooks"].values():
             hook(self)
 

@@ -8,7 +8,7 @@ from typing import Any
 from monograph.graph.node import record
 from monograph.ops import optim as optim_ops
 from monograph.ops import source
-from monograph.optim.optimizer import EPOCH, ParamGroup, check_range
+from monograph.optim.optimizer import ParamGroup, check_range
 from monograph.optim.single import SingleTensorOptimizer, keep_off_the_tape, write_outputs
 from monograph.tensor import Tensor
 from monograph.tensor.core import wrap
@@ -29,7 +29,8 @@ class SGD(SingleTensorOptimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         refuse_differentiable(differentiable)
         defaults = {
-            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
+            "maximize": maximize,
             "foreach": foreach, "differentiable": differentiable, "fused": fused,
         }  # fmt: skip
         super().__init__(params, defaults)
@@ -54,7 +55,6 @@ class SGD(SingleTensorOptimizer):
             if buffer is not None:
                 write_outputs(record(optim_ops.sgd_update, (*inputs, read(buffer)), later), (p, buffer), touched)
                 continue
-            EPOCH.value += 1
             start = _attrs(group["weight_decay"], momentum, group["dampening"], group["nesterov"], True, group["maximize"])
             node = record(optim_ops.sgd_update, inputs, start)
             state["momentum_buffer"] = wrap(record(source.project, (node,), source.ProjectAttrs(1)))

@@ -9,7 +9,7 @@ from monograph.core.dtype import float32
 from monograph.core.modes import MODES, enable_grad
 from monograph.graph.node import Node, record
 from monograph.ops import elementwise, source
-from monograph.optim.optimizer import EPOCH, Optimizer, ParamGroup
+from monograph.optim.optimizer import Optimizer, ParamGroup
 from monograph.tensor import Tensor, tensor
 from monograph.tensor.dispatch import read
 
@@ -50,7 +50,6 @@ class SingleTensorOptimizer(Optimizer):
         for p in group["params"]:
             if id(p) not in moving and p in self.state and id(self.state[p].get("step")) in counted:
                 self.state[p]["step"] = self.state[p]["step"].clone()
-                EPOCH.value += 1
 
     def _states(self, params: list[Any], make: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
         """The state of each parameter, made where there is none. Parameters that start together share one step count."""
@@ -61,7 +60,6 @@ class SingleTensorOptimizer(Optimizer):
             if not state:
                 if fresh is None:
                     fresh = tensor(0.0, dtype=float32)
-                    EPOCH.value += 1
                 state["step"] = fresh
                 state.update(make(p))
                 keep_off_the_tape(state)

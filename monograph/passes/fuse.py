@@ -68,9 +68,11 @@ class _Fuser:
         self.unit_of: dict[Node, Unit] = {}
         self.reach: list[int] = []  # of each unit: the set of units it depends on, as bits
         self.readers: dict[Node, list[Unit]] = {}
+        self.position: dict[Node, int] = {}
 
     def run(self) -> Fusion:
         nodes = self.graph.nodes()
+        self.position = {n: i for i, n in enumerate(nodes)}
         kinds = {n: self.kind_of(n) for n in nodes}
         for node in nodes:
             kind = kinds[node]
@@ -290,8 +292,7 @@ class _Fuser:
                             return False
                         if self.kind_of(node) == GATHER and v is resolve(node.inputs[0], self.views):
                             return False
-        order = {n: i for i, n in enumerate(self.graph.nodes())} if len(a.nodes) and len(b.nodes) else {}
-        a.nodes = sorted(a.nodes + b.nodes, key=lambda n: order[n])
+        a.nodes = sorted(a.nodes + b.nodes, key=self.position.__getitem__)
         a.level.update(b.level)
         a.reads = {r for r in a.reads | b.reads if self.owner(r) not in (a, b)}
         a.sizes, a.reduced = sizes, reduced

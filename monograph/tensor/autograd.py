@@ -14,6 +14,7 @@ from monograph.ops import source
 from monograph.tensor import dispatch
 from monograph.tensor.core import Tensor, node_of, wrap
 from monograph.tensor.dispatch import read
+from monograph.tensor.function import Function, once_differentiable  # noqa: F401 - part of this room's autograd
 from monograph.tensor.pointwise import METHODS
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from monograph.core.shape import normalize_dim
 from monograph.graph.node import Node
 from monograph.ops import contraction, elementwise, movement, reduce
+from monograph.ops.einsum import einsum as einsum_op
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import apply, emit, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, publish
@@ -66,7 +67,7 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor: 
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products in Einstein's notation, e.g. einsum("bij,bjk->bik", a, b)."""
     group = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    return apply(contraction.einsum, *group, equation=equation.replace(" ", ""))
+    return apply(einsum_op, *group, equation=equation.replace(" ", ""))
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:

@@ -16,10 +16,11 @@ from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
-from monograph.core.shape import numel
+from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node, record
 from monograph.graph.op import OpDef
-from monograph.ops import elementwise, source
+from monograph.ops import elementwise, movement, source
+from monograph.runtime.regions import Region
 
 
 class Size(tuple):  # noqa: SLOT001
@@ -38,6 +39,11 @@ class Size(tuple):  # noqa: SLOT001
 
     def __add__(self, other: Any) -> Size:
         return Size(super().__add__(tuple(other)))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(super().__mul__(times))
+
+    __rmul__ = __mul__
 
 
 class Device:
@@ -114,7 +120,7 @@ class Tensor:
                 else:
                     node = root
                     for op, attrs in self._steps:
-                        node = record(op, (node,), attrs)
+                        node = record(op, (node,), attrs) if node.value is None else _step_into(node, op, attrs)
                     self._seen = (root, node)
         if self._leaf_flag and MODES.grad:
             leaf = self._leaf
@@ -323,7 +329,11 @@ class Tensor:
         self._node = node if not node.requires_grad else record(source.detach, (node,))  # type: ignore[union-attr, arg-type]
         self._leaf = None
         self._version_count += 1
-        self._simple = not self._leaf_flag
+        self._shared = value._shared if value._base is None else None
+        self._simple = not self._leaf_flag and self._shared is None
+        if self._twins is not None:
+            self._twins[:] = [r for r in self._twins if r() is not self]
+            self._twins = None
         if value._base is None:
             if value._twins is None:
                 value._twins = [weakref.ref(value)]
@@ -376,6 +386,33 @@ class Tensor:
         return bool(self.item())  # type: ignore[attr-defined]
 
     __hash__ = object.__hash__
+
+
+def _step_into(node: Node, op: OpDef, attrs: Any) -> Node:
+    """A view step on a value that is there: slices and reshapes are mere addresses then, so where a slice begins makes no new program."""
+    if node.requires_grad or MODES.capture is not None or (op is not movement.slice and op is not movement.reshape):
+        return record(op, (node,), attrs)
+    shape, dtype = op.infer(attrs, node)
+    if op is movement.reshape:
+        return valued(node.value, shape, dtype)
+    offset = dtype.itemsize * sum(s * k for s, k in zip(contiguous_strides(node.shape), attrs.starts, strict=True))
+    inner = len(shape)
+    while inner and shape[inner - 1] == node.shape[inner - 1]:
+        inner -= 1
+    whole = all(n == 1 for n in shape[: inner - 1]) and (inner == 0 or attrs.steps[inner - 1] == 1 or shape[inner - 1] == 1)
+    if whole or 0 in shape:
+        return valued(Region(node.value, offset) if 0 not in shape else node.value, shape, dtype)
+    if not offset:
+        return record(op, (node,), attrs)
+    start = valued(Region(node.value, offset), node.shape, dtype)
+    return record(op, (start,), movement.slice.attrs((0,) * len(shape), attrs.steps, attrs.lengths))
+
+
+def valued(value: Any, shape: tuple[Any, ...], dtype: DType) -> Node:
+    """A source node on memory that something else holds already."""
+    node = Node(source.source, (), source.TypeAttrs(shape, dtype), shape, dtype)
+    node.value = value
+    return node
 
 
 def wrap(node: Node) -> Tensor:

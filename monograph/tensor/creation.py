@@ -99,6 +99,11 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
         if array.size == 0:
             return array.astype(np.float32), dtype or dtypes.defaults.floating
         kind = array.dtype.kind
+        if dtype is not None and dtype.kind in "iu" and kind in "iu":
+            info = dtypes.Info(dtype)
+            low, high = int(array.min()), int(array.max())
+            if high > info.max or low < (info.min if dtype.kind == "i" else -info.max):
+                raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {high if high > info.max else low}")
         natural = {"f": dtypes.defaults.floating, "i": dtypes.int64, "b": dtypes.bool_, "u": dtypes.uint8, "c": dtypes.defaults.floating.to_complex()}
         if kind in "fiu" and _holds_arrays(data):
             return array, dtype or dtypes.from_numpy(array.dtype)

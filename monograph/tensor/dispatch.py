@@ -227,6 +227,9 @@ def backward(outputs: list[Tensor], seeds: list[Node], retain_graph: bool, creat
         tensor = leaf.owner()
         if tensor is not None and (only is None or id(tensor) in only):
             tensor._collect(g)
+            if tensor._post_hooks:
+                for hook in list(tensor._post_hooks):
+                    hook(tensor)
 
     before = MODES.grad
     roots = [read(t) for t in outputs]

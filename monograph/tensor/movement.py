@@ -292,7 +292,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
     if isinstance(tensors, Tensor):
         raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("cat(): expected a non-empty list of Tensors")
     nodes = [read(x) for x in tensors]
     to = nodes[0].dtype
     for n in nodes[1:]:
@@ -440,13 +440,10 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     group = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
-    if indexing == "xy" and len(group) > 1:
-        group[0], group[1] = group[1], group[0]
     shape = tuple(numel(_shape(x)) for x in group)
     grids = [expand(reshape(x, tuple(-1 if j == i else 1 for j in range(len(group)))), shape) for i, x in enumerate(group)]
     if indexing == "xy" and len(group) > 1:
         grids = [transpose(g, 0, 1) for g in grids]
-        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 

@@ -102,5 +102,9 @@ def to_string(self: Tensor) -> str:
 
 
 def formatted(self: Tensor, spec: str) -> str:
-    """f"{t:.3f}" of a one-element tensor formats its number."""
-    return format(self.item(), spec) if not node_of(self).shape and spec else str(self)  # type: ignore[attr-defined]
+    """f"{t:.3f}" of a 0-d tensor formats its number; other tensors take no format."""
+    if not node_of(self).shape and self.device.type != "meta":
+        return format(self.item(), spec)  # type: ignore[attr-defined]
+    if spec:
+        raise TypeError(f"unsupported format string {spec!r} for a tensor of shape {list(node_of(self).shape)}: only 0-d tensors format as numbers")
+    return str(self)

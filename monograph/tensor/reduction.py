@@ -281,6 +281,14 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 publish("median", median)
 
 
+def _root(x: Node) -> Node:
+    """sqrt with a gradient of 0 at 0, as a norm has it."""
+    if not x.requires_grad:
+        return elementwise.sqrt(x)
+    zero = compare.eq(x, source.constant(0, x.dtype))
+    return elementwise.where(zero, source.constant(0, x.dtype), elementwise.sqrt(elementwise.where(zero, source.constant(1, x.dtype), x)))
+
+
 def norm_(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: dtypes.dtype | None = None, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """The vector p-norm over dimensions (all by default); "fro" is the 2-norm."""
     x = read(input)
@@ -289,7 +297,7 @@ def norm_(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dt
         raise RuntimeError(f"norm(): expected a floating-point tensor, got {x.dtype.name}; use x.float()")
     dims = _dims(x, dim)
     if p in (2, 2.0, "fro", None):
-        result = elementwise.sqrt(reduce.sum(elementwise.square(x), dims=dims, keepdim=keepdim))
+        result = _root(reduce.sum(elementwise.square(x), dims=dims, keepdim=keepdim))
     elif p == 1:
         result = reduce.sum(elementwise.abs(x), dims=dims, keepdim=keepdim)
     elif p == float("inf"):

@@ -67,5 +67,6 @@ def floats(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def replays(f: Any) -> int:
-    """How many calls of a compiled function were replays."""
+    """How many calls of a compiled function were replays; why others were not is printed for the failed test."""
+    print(f.engine.captures, "captures;", f.engine.uncompiled_calls, "uncompiled calls;", f.engine.reasons)
     return sum(e.replays for s in f.engine.signatures.values() for e in s.entries)

@@ -103,7 +103,9 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if n != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if n != channels:
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = {channels}.")
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {n} and channel size = {channels}."
+            )
         weight = weight.reshape(1, n, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
     elif weight.ndim:
         weight = weight.reshape(())

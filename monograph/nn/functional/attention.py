@@ -19,7 +19,9 @@ def scaled_dot_product_attention(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False,
     scale: float | None = None, enable_gqa: bool = False,
 ) -> Tensor:  # fmt: skip
-    """softmax(q kᵀ * scale + mask) v over [..., length, size]. A bool mask is True where a key takes part; `is_causal`: keys up to the query."""
+    """softmax(q kᵀ * scale + mask) v over [..., length, size]. A bool mask is True where a key takes part; `is_causal`: keys
+    up to the query.
+    """
     if is_causal and attn_mask is not None:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
@@ -62,7 +64,12 @@ def _as_added(mask: Tensor | None, like: Tensor, name: str) -> Tensor | None:
 
 
 def _projected(
-    query: Tensor, key: Tensor, value: Tensor, in_proj_weight: Tensor | None, in_proj_bias: Tensor | None, separate: tuple[Tensor, ...] | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    separate: tuple[Tensor, ...] | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of all heads. Self-attention is one product."""
     size = query.shape[-1]
@@ -83,10 +90,12 @@ def _projected(
 
 def multi_head_attention_forward(
     query: Tensor, key: Tensor, value: Tensor, embed_dim_to_check: int, num_heads: int, in_proj_weight: Tensor | None,
-    in_proj_bias: Tensor | None, bias_k: Tensor | None, bias_v: Tensor | None, add_zero_attn: bool, dropout_p: float, out_proj_weight: Tensor,
+    in_proj_bias: Tensor | None, bias_k: Tensor | None, bias_v: Tensor | None, add_zero_attn: bool, dropout_p: float,
+    out_proj_weight: Tensor,
     out_proj_bias: Tensor | None, training: bool = True, key_padding_mask: Tensor | None = None, need_weights: bool = True,
     attn_mask: Tensor | None = None, use_separate_proj_weight: bool = False, q_proj_weight: Tensor | None = None,
-    k_proj_weight: Tensor | None = None, v_proj_weight: Tensor | None = None, static_k: Tensor | None = None, static_v: Tensor | None = None,
+    k_proj_weight: Tensor | None = None, v_proj_weight: Tensor | None = None, static_k: Tensor | None = None, static_v: Tensor
+    | None = None,
     average_attn_weights: bool = True, is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
     """Multi-head attention of [L, N, E] (or unbatched [L, E]) inputs: (output, weights averaged over heads, or None)."""
@@ -94,7 +103,8 @@ def multi_head_attention_forward(
         raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.ndim}-D query tensor")
     if key.ndim != query.ndim or value.ndim != query.ndim:
         raise AssertionError(
-            f"For {'batched (3-D)' if query.ndim == 3 else 'unbatched (2-D)'} `query`, expected `key` and `value` to be {query.ndim}-D but found "
+            f"For {'batched (3-D)' if query.ndim == 3 else 'unbatched (2-D)'} `query`, expected `key` and `value` to be "
+            f"{query.ndim}-D but found "
             f"{key.ndim}-D and {value.ndim}-D tensors respectively"
         )
     batched = query.ndim == 3
@@ -124,7 +134,9 @@ def multi_head_attention_forward(
             raise RuntimeError(f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be {(length, key.shape[0])}.")
         attn_mask = attn_mask.unsqueeze(0)
     elif attn_mask is not None and tuple(attn_mask.shape) != (batch * num_heads, length, key.shape[0]):
-        raise RuntimeError(f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(batch * num_heads, length, key.shape[0])}.")
+        raise RuntimeError(
+            f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(batch * num_heads, length, key.shape[0])}."
+        )
     attn_mask, key_padding_mask = _as_added(attn_mask, q, "attn_mask"), _as_added(key_padding_mask, q, "key_padding_mask")
     if bias_k is not None and bias_v is not None:
         k, v = cat([k, bias_k.expand(1, batch, size)]), cat([v, bias_v.expand(1, batch, size)])
@@ -133,7 +145,10 @@ def multi_head_attention_forward(
     k = k.reshape(k.shape[0], batch * num_heads, head).transpose(0, 1) if static_k is None else static_k
     v = v.reshape(v.shape[0], batch * num_heads, head).transpose(0, 1) if static_v is None else static_v
     if add_zero_attn:
-        k, v = cat([k, zeros((batch * num_heads, 1, head), dtype=k.dtype)], 1), cat([v, zeros((batch * num_heads, 1, head), dtype=v.dtype)], 1)
+        k, v = (
+            cat([k, zeros((batch * num_heads, 1, head), dtype=k.dtype)], 1),
+            cat([v, zeros((batch * num_heads, 1, head), dtype=v.dtype)], 1),
+        )
         attn_mask, key_padding_mask = _one_more_key(attn_mask), _one_more_key(key_padding_mask)
     keys = k.shape[1]
     if key_padding_mask is not None:

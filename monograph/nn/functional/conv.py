@@ -23,7 +23,10 @@ def tuple_of(value: Any, n: int, what: str) -> tuple[Any, ...]:
         return found
     if len(found) == 1:
         return found * n
-    raise RuntimeError(f"expected {what} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {what}={list(found)}")
+    raise RuntimeError(
+        f"expected {what} to be a single integer value or a list of {n} values to match the convolution dimensions, but "
+        f"got {what}={list(found)}"
+    )
 
 
 def _batched(name: str, n: int, input: Tensor) -> tuple[Tensor, bool]:
@@ -51,7 +54,8 @@ def _conv(
     if bias is not None:
         if tuple(bias.shape) != (weight.shape[0],):
             raise ShapeError(
-                f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {weight.shape[0]} elements, but got bias of "
+                f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {weight.shape[0]} "
+                "elements, but got bias of "
                 f"size {list(bias.shape)} instead"
             )
         y = _add_bias(y, bias, n)
@@ -177,8 +181,10 @@ def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, p
     columns, at_w = _window_positions(width + 2 * pw, kw, sw, dw)
     if windows != rows * columns:
         raise RuntimeError(
-            f"Given output_size=({height}, {width}), kernel_size=({kh}, {kw}), dilation=({dh}, {dw}), padding=({ph}, {pw}), stride=({sh}, {sw}), "
-            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {rows} * {columns} = {rows * columns}, but got "
+            f"Given output_size=({height}, {width}), kernel_size=({kh}, {kw}), dilation=({dh}, {dw}), padding=({ph}, "
+            f"{pw}), stride=({sh}, {sw}), "
+            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {rows} * {columns} = "
+            f"{rows * columns}, but got "
             f"input.size(2)={windows}."
         )
     x = x.reshape(n, c, kh, kw, rows, columns).permute(0, 1, 2, 4, 3, 5).reshape(n, c, kh * rows, kw * columns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from monograph.core.dtype import int32, int64
 from monograph.core.modes import no_grad
 from monograph.ops import contraction, index

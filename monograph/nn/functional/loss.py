@@ -45,7 +45,8 @@ def _alike(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in one dtype; warns when their sizes only broadcast."""
     if input.shape != target.shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to incorrect results "
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
+            "lead to incorrect results "
             "due to broadcasting. Please ensure they have the same size.",
             stacklevel=3,
         )
@@ -138,7 +139,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 def _check_size(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they have the same size."
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
+            "Please ensure they have the same size."
         )
 
 
@@ -148,7 +150,9 @@ def binary_cross_entropy(
     """-(t log x + (1 - t) log(1 - x)) of probabilities x."""
     reduction = _reduction(reduction, size_average, reduce)
     _check_size(input, target)
-    return apply(loss_ops.bce_loss, input, target, *_given(weight), reduction=reduction, has_weight=weight is not None, has_pos_weight=False)
+    return apply(
+        loss_ops.bce_loss, input, target, *_given(weight), reduction=reduction, has_weight=weight is not None, has_pos_weight=False
+    )
 
 
 def binary_cross_entropy_with_logits(
@@ -160,7 +164,8 @@ def binary_cross_entropy_with_logits(
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     return apply(
-        loss_ops.bce_with_logits, input, target.to(input.dtype), *_given(weight, pos_weight), reduction=reduction, has_weight=weight is not None,
+        loss_ops.bce_with_logits, input, target.to(input.dtype), *_given(weight, pos_weight), reduction=reduction,
+        has_weight=weight is not None,
         has_pos_weight=pos_weight is not None,
     )  # fmt: skip
 
@@ -173,7 +178,8 @@ def kl_div(
         reduction = legacy_reduction(size_average, reduce)
     elif reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the batch size, and "
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
+            "only by the batch size, and "
             "aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
@@ -181,7 +187,8 @@ def kl_div(
 
 
 def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: Any = None, eps: float = 1e-8, reduce: Any = None,
+    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: Any = None, eps: float = 1e-8,
+    reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """The negative log-likelihood of counts; `full` adds Stirling's approximation of the constant term."""

@@ -47,7 +47,8 @@ def margin_ranking_loss(
     reduction = _reduction(reduction, size_average, reduce)
     if input1.ndim != input2.ndim or input1.ndim != target.ndim:
         raise RuntimeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.size()}, input2: {input2.size()}, "
+            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.size()}, "
+            f"input2: {input2.size()}, "
             f"target: {target.size()} "
         )
     return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
@@ -68,7 +69,8 @@ def cosine_embedding_loss(
 
 
 def multi_margin_loss(
-    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
+    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: Any = None,
+    reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """max(0, margin - input[target] + input[i]) ** p, averaged over the classes i other than the target."""
@@ -119,11 +121,18 @@ def triplet_margin_with_distance_loss(
 
 
 def ctc_loss(
-    log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
 ) -> Tensor:
     """-log of the probability of all alignments of `targets` to `log_probs` [T, N, C] or [T, C] (Graves et al. 2006).
 
-    targets: [N, S], or all of them joined in one vector. The forward recursion runs over the states blank, label, blank, label ... in log space.
+    targets: [N, S], or all of them joined in one vector. The forward recursion runs over the states blank, label, blank, label
+    ... in log space.
     """
     batched = log_probs.ndim == 3
     x = log_probs if batched else log_probs.unsqueeze(1)

@@ -22,10 +22,14 @@ def _check_features(input: Tensor, shape: tuple[int, ...]) -> None:
     """Raises when the last dimensions are not the normalised ones."""
     n = len(shape)
     if not n:
-        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []")
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []"
+        )
     if input.ndim < n or tuple(input.shape[input.ndim - n :]) != shape:
         wanted = ", ".join(["*", *map(str, shape)])
-        raise ShapeError(f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but got input of size{list(input.shape)}")
+        raise ShapeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but got input of size{list(input.shape)}"
+        )
 
 
 def layer_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
@@ -33,7 +37,13 @@ def layer_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = Non
     shape = tuple(normalized_shape)
     _check_features(input, shape)
     return apply(
-        norm_ops.layer_norm, input, *_given(weight, bias), ndims=len(shape), eps=eps, has_weight=weight is not None, has_bias=bias is not None
+        norm_ops.layer_norm,
+        input,
+        *_given(weight, bias),
+        ndims=len(shape),
+        eps=eps,
+        has_weight=weight is not None,
+        has_bias=bias is not None,
     )
 
 
@@ -42,7 +52,12 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     shape = tuple(normalized_shape)
     _check_features(input, shape)
     return apply(
-        norm_ops.rms_norm, input, *_given(weight), ndims=len(shape), eps=finfo(input.dtype).eps if eps is None else eps, has_weight=weight is not None
+        norm_ops.rms_norm,
+        input,
+        *_given(weight),
+        ndims=len(shape),
+        eps=finfo(input.dtype).eps if eps is None else eps,
+        has_weight=weight is not None,
     )
 
 
@@ -52,10 +67,17 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
     if input.shape[1] % num_groups != 0:
         raise RuntimeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}"
+            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(input.shape)} and num_groups={num_groups}"
         )
     return apply(
-        norm_ops.group_norm, input, *_given(weight, bias), groups=num_groups, eps=eps, has_weight=weight is not None, has_bias=bias is not None
+        norm_ops.group_norm,
+        input,
+        *_given(weight, bias),
+        groups=num_groups,
+        eps=eps,
+        has_weight=weight is not None,
+        has_bias=bias is not None,
     )
 
 
@@ -69,7 +91,9 @@ def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
     training: bool = False, momentum: Any = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalises each channel of [N, C, ...]: with the batch's statistics when training (and moves the running ones), else with the running ones."""
+    """Normalises each channel of [N, C, ...]: with the batch's statistics when training (and moves the running ones), else
+    with the running ones.
+    """
     flags = {"eps": eps, "has_weight": weight is not None, "has_bias": bias is not None}
     if not training:
         if running_mean is None or running_var is None:
@@ -90,7 +114,8 @@ def batch_norm(
 
 
 def instance_norm(
-    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None, bias: Tensor | None = None,
+    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None, bias:
+    Tensor | None = None,
     use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """Normalises each channel of each sample of [N, C, ...] by itself, or with running statistics."""

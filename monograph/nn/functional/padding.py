@@ -22,7 +22,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
         raise RuntimeError("Padding length must be divisible by 2")
     n, rank = len(sides) // 2, input.ndim
     if n > rank:
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got padding length {len(sides)} and input of dimension {rank}")
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            f"{len(sides)} and input of dimension {rank}"
+        )
     if mode == "constant":
         if not any(sides):
             return input.clone()
@@ -32,7 +35,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
             new = input.shape[rank - 1 - i] + sides[2 * i] + sides[2 * i + 1]
             if new < 0:
                 raise RuntimeError(
-                    f"The input size {input.shape[rank - 1 - i]}, plus negative padding {sides[2 * i]} and {sides[2 * i + 1]} resulted in a negative "
+                    f"The input size {input.shape[rank - 1 - i]}, plus negative padding {sides[2 * i]} and "
+                    f"{sides[2 * i + 1]} resulted in a negative "
                     f"output size, which is invalid. Check dimension {rank - 1 - i} of your input."
                 )
         return apply(movement.pad, input, low=tuple(low), high=tuple(high), value=0 if value is None else value)
@@ -42,7 +46,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if rank not in (n + 1, n + 2) or n > 3:
         raise NotImplementedError(
-            f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: got an input of {rank} dimensions and padding of length {len(sides)}"
+            f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: got an input of {rank} "
+            f"dimensions and padding of length {len(sides)}"
         )
     result = input
     for i in range(n):
@@ -58,7 +63,8 @@ def _source_positions(mode: str, size: int, before: int, after: int, dim: int, i
     if mode == "reflect":
         if max(before, after) >= size:
             raise RuntimeError(
-                f"Argument #4: Padding size should be less than the corresponding input dimension, but got: padding ({before}, {after}) at dimension {dim} "
+                "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({before}, {after}) at dimension {dim} "
                 f"of input {list(input.shape)}"
             )
         at = np.abs(at)

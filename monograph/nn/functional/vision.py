@@ -17,21 +17,27 @@ _LINEAR_RANK = {"linear": 3, "bilinear": 4, "trilinear": 5}
 _AREA = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 
 
-def _target_sizes(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool | None
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _target_sizes(input: Tensor, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The new sizes, and the factors that source positions are computed with (none if they follow from the sizes)."""
     n = input.ndim - 2
     if (size is None) == (scale_factor is None):
-        raise ValueError("either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined")
+        raise ValueError(
+            "either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined"
+        )
     if size is not None:
         sizes = (size,) * n if isinstance(size, int) else tuple(int(s) for s in size)
         if len(sizes) != n:
-            raise ValueError(f"Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of {list(input.shape[2:])} and output size of {list(sizes)}.")
+            raise ValueError(
+                "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions "
+                f"of {list(input.shape[2:])} and output size of {list(sizes)}."
+            )
         return sizes, ()
     scales = (float(scale_factor),) * n if isinstance(scale_factor, int | float) else tuple(float(s) for s in scale_factor)
     if len(scales) != n:
-        raise ValueError(f"Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of {list(input.shape[2:])} and scale_factor of shape {list(scales)}.")
+        raise ValueError(
+            "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
+            f"dimensions of {list(input.shape[2:])} and scale_factor of shape {list(scales)}."
+        )
     sizes = tuple(math.floor(s * f) for s, f in zip(input.shape[2:], scales, strict=True))
     return sizes, () if recompute else scales
 
@@ -67,7 +73,8 @@ def interpolate(
     if mode in _LINEAR_RANK or mode == "bicubic":
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {_LINEAR_RANK.get(mode, 4)}D input")
     raise NotImplementedError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest | linear | "
+        "bilinear | bicubic | trilinear | "
         f"area | nearest-exact (got {mode})"
     )
 
@@ -117,7 +124,10 @@ def _by_weights(
 ) -> Tensor:
     """Resampling of [N, C, H, W] as two products with the matrices of interpolation weights."""
     rows, columns = (
-        tensor(_weight_matrix(int(input.shape[2 + i]), sizes[i], scales[i] if scales else None, mode, align_corners, antialias), dtype=input.dtype)
+        tensor(
+            _weight_matrix(int(input.shape[2 + i]), sizes[i], scales[i] if scales else None, mode, align_corners, antialias),
+            dtype=input.dtype,
+        )
         for i in range(2)
     )
     return rows @ (input @ columns.T)
@@ -150,7 +160,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = input.shape
     if c % (r * r):
-        raise RuntimeError(f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
+        raise RuntimeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={c} is not divisible by {r * r}"
+        )
     n = len(lead)
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
     x = x.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
@@ -165,7 +178,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     *lead, c, h, w = input.shape
     if h % r or w % r:
         name, have = ("height", h) if h % r else ("width", w)
-        raise RuntimeError(f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({-2 if h % r else -1})={have} is not divisible by {r}")
+        raise RuntimeError(
+            f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
+            f"input.size({-2 if h % r else -1})={have} is not divisible by {r}"
+        )
     n = len(lead)
     x = input.reshape(*lead, c, h // r, r, w // r, r)
     x = x.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
@@ -220,15 +236,22 @@ def _placed(x: Tensor, size: int, padding_mode: str, align_corners: bool) -> Ten
     return x if padding_mode == "zeros" else x.clamp(0, size - 1)
 
 
-def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None) -> Tensor:
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
     """The values of [N, C, H, W] at the points `grid` [N, h, w, 2] of (x, y) in [-1, 1] (or 5-d with (x, y, z))."""
     n = input.ndim - 2
     if n not in (2, 3) or grid.ndim != input.ndim or grid.shape[-1] != n:
-        raise RuntimeError(f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}")
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+            f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'")
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
+        )
     if mode == "bicubic" and n == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     aligned = bool(align_corners)
@@ -246,7 +269,9 @@ def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mod
             inside = ok if inside is None else inside & ok
             whole = p.clamp(0, s - 1).long()
             index = whole if index is None else index * s + whole
-        picked = flat.gather(2, index.reshape(batch, 1, -1).expand(batch, channels, index[0].numel())).reshape(batch, channels, *index.shape[1:])
+        picked = flat.gather(2, index.reshape(batch, 1, -1).expand(batch, channels, index[0].numel())).reshape(
+            batch, channels, *index.shape[1:]
+        )
         return where(inside.unsqueeze(1), picked, 0.0)
 
     if mode == "bicubic":
@@ -293,6 +318,7 @@ def _bicubic_sample(values: Any, spots: list[Tensor], sizes: tuple[int, ...], pa
 
 
 __all__ = [
-    "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "upsample",
+    "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle",
+    "upsample",
     "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip

@@ -14,7 +14,9 @@ def _tensors(parameters: Any) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
-def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None) -> Tensor:
+def get_total_norm(
+    tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
     """The norm of the norms of tensors, as if they were one vector."""
     items = _tensors(tensors)
     norm_type = float(norm_type)
@@ -25,7 +27,8 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_n
         total = norms[0] if len(norms) == 1 else stack(norms).norm(norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. To disable this error and "
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. "
+            "To disable this error and "
             "scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
         )
     return total
@@ -57,5 +60,3 @@ def clip_grad_value_(parameters: Any, clip_value: float, foreach: bool | None = 
         for p in _tensors(parameters):
             if p.grad is not None:
                 assign(p.grad, FUNCTIONS["clamp"](p.grad, min=-limit, max=limit))
-
-

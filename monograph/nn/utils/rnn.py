@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from monograph.core.dtype import int64
 from monograph.tensor import Tensor, cat, full, stack, tensor
 
-_Fields = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])  # noqa: PYI024 - torch's is one too
+_Fields = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])
 
 
 class PackedSequence(_Fields):
-    """Sequences of different lengths as one tensor: all first elements (of the `batch_sizes[0]` sequences), then all second ones, and so on.
+    """Sequences of different lengths as one tensor: all first elements (of the `batch_sizes[0]` sequences), then all second
+    ones, and so on.
 
     Made by `pack_padded_sequence` and `pack_sequence`; recurrent layers take it.
     """
@@ -77,7 +79,7 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
         raise RuntimeError(f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={batch})")
     order = None
     if enforce_sorted:
-        if any(a < b for a, b in zip(sizes, sizes[1:], strict=False)):
+        if any(a < b for a, b in itertools.pairwise(sizes)):
             raise RuntimeError(
                 "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass `enforce_sorted=False` to "
                 "pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not need ONNX exportability."
@@ -104,7 +106,8 @@ def pad_packed_sequence(
     if total_length is not None:
         if total_length < longest:
             raise ValueError(
-                f"Expected total_length to be at least the length of the longest sequence in input, but got total_length={total_length} and "
+                "Expected total_length to be at least the length of the longest sequence in input, but got "
+                f"total_length={total_length} and "
                 f"max sequence length being {longest}"
             )
         longest = total_length

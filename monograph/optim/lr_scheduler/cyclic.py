@@ -22,7 +22,9 @@ def _has_momentum(optimizer: Optimizer) -> bool:
 
 
 class CyclicLR(LRScheduler):
-    """The rate goes up and down between base_lr and max_lr; the height may shrink with the cycles (modes triangular, triangular2, exp_range)."""
+    """The rate goes up and down between base_lr and max_lr; the height may shrink with the cycles (modes triangular,
+    triangular2, exp_range).
+    """
 
     def __init__(
         self, optimizer: Optimizer, base_lr: Any, max_lr: Any, step_size_up: int = 2000, step_size_down: int | None = None,
@@ -88,8 +90,10 @@ class OneCycleLR(LRScheduler):
     """Up from max_lr / div_factor to max_lr, then down to a small part of it, over the whole run. Step it after every batch."""
 
     def __init__(
-        self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None, epochs: int | None = None, steps_per_epoch: int | None = None,
-        pct_start: float = 0.3, anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: Any = 0.85, max_momentum: Any = 0.95,
+        self, optimizer: Optimizer, max_lr: Any, total_steps: int | None = None, epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3, anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: Any = 0.85,
+        max_momentum: Any = 0.95,
         div_factor: float = 25.0, final_div_factor: float = 1e4, three_phase: bool = False, last_epoch: int = -1,
     ) -> None:  # fmt: skip
         if not isinstance(optimizer, Optimizer):

@@ -70,7 +70,10 @@ class MultiplicativeLR(LRScheduler):
         """Present rates times the factors of this epoch."""
         self._warn_if_called_alone()
         if self.last_epoch > 0:
-            return [group["lr"] * function(self.last_epoch) for function, group in zip(self.lr_lambdas, self.optimizer.param_groups, strict=True)]
+            return [
+                group["lr"] * function(self.last_epoch)
+                for function, group in zip(self.lr_lambdas, self.optimizer.param_groups, strict=True)
+            ]
         return as_numbers(self.optimizer.param_groups, "lr")
 
 
@@ -225,7 +228,9 @@ class CosineAnnealingLR(LRScheduler):
         if self._step_count == 1 and epoch > 0:
             return [low + (base - low) * (1 + math.cos(epoch * math.pi / top)) / 2 for base in self.base_lrs]
         if (epoch - 1 - top) % (2 * top) == 0:
-            return [group["lr"] + (base - low) * (1 - math.cos(math.pi / top)) / 2 for base, group in zip(self.base_lrs, groups, strict=True)]
+            return [
+                group["lr"] + (base - low) * (1 - math.cos(math.pi / top)) / 2 for base, group in zip(self.base_lrs, groups, strict=True)
+            ]
         ratio = (1 + math.cos(math.pi * epoch / top)) / (1 + math.cos(math.pi * (epoch - 1) / top))
         return [ratio * (group["lr"] - low) + low for group in groups]
 
@@ -237,7 +242,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """Half cosines, restarting after T_0 epochs, then after T_0 * T_mult, and so on (Loshchilov & Hutter 2016)."""
 
     def __init__(
-        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1  # noqa: N803 - torch's names
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,  # noqa: N803 - torch's names
     ) -> None:
         if T_0 <= 0 or not isinstance(T_0, int):
             raise ValueError(f"Expected positive integer T_0, but got {T_0}")

@@ -73,10 +73,17 @@ def _ready(graph: Graph) -> Graph:
         v = resolve(x, memo)
         return x if v.contiguous and kind_of(v.root) != VIRTUAL else source.clone(x)
 
+    def copyable(x: Node) -> Node:
+        """What a copy step can read: memory or one constant, no numbers that are counted up."""
+        return source.clone(x) if resolve(x, memo).root.op is source.arange else x
+
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         kind = kind_of(node)
         if node.op in SCATTERS and has_rule(node):
             fresh = scatter_operands(node, inputs, lambda x: source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x)
+            fresh = (copyable(fresh[0]), *fresh[1:])
+        elif kind == ASSEMBLE:
+            fresh = tuple(copyable(x) for x in inputs)
         elif kind == HEAVY and node.op is not contraction.matmul:
             fresh = tuple(contiguous(x) for x in inputs)
         elif kind == HEAVY:
