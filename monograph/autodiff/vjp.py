@@ -86,7 +86,7 @@ def gradients(
             if on_leaf is not None:
                 on_leaf(node, g)
             continue
-        if not node.inputs:
+        if not node.inputs and node.requires_grad != FREED:
             continue
         if node.requires_grad == FREED:
             raise AutogradError(
@@ -120,7 +120,8 @@ def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
     """Nodes through which a wanted input (or, for backward, any leaf) is reached: no gradient is computed for the others."""
     live: set[int] = set()
     for node in order:
-        if id(node) in wanted or (leaves and (node.op is source.leaf or node in hooked)) or any(id(i) in live for i in node.inputs):
+        reached = node.op is source.leaf or node in hooked or (node.requires_grad == FREED and not node.inputs)
+        if id(node) in wanted or (leaves and reached) or any(id(i) in live for i in node.inputs):
             live.add(id(node))
     return live
 

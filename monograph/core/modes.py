@@ -11,11 +11,16 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from monograph.core import knobs
+
+
+EAGER = knobs.eager.get()
+
 
 class Now:
     """What is switched on in one thread."""
 
-    __slots__ = ("anomaly", "capture", "grad", "inference", "pending", "pending_bytes", "urgent")
+    __slots__ = ("anomaly", "capture", "grad", "inference", "pending", "pending_bytes", "special")
 
     def __init__(self) -> None:
         self.grad = True
@@ -24,7 +29,7 @@ class Now:
         self.capture: Any = None  # the engine's capture in progress, told of every tensor that ops read
         self.pending: list[Any] = []  # nodes recorded and not yet evaluated
         self.pending_bytes = 0  # bytes of new buffers that pending nodes may hold on to
-        self.urgent = False  # a pending node reads memory that NumPy may change: it is to be evaluated with the op that is being recorded
+        self.special = EAGER  # recording is not all: anomaly mode, the eager knob, or the op reads memory that NumPy may change soon
 
 
 def _forward(name: str) -> Any:
@@ -42,14 +47,17 @@ class Modes(threading.local):
 
     grad: Any = _forward("grad")
     inference: Any = _forward("inference")
-    anomaly: Any = _forward("anomaly")
+    anomaly: Any = property(lambda self: self.now.anomaly, lambda self, value: self._watch(value))
     capture: Any = _forward("capture")
     pending: Any = _forward("pending")
     pending_bytes: Any = _forward("pending_bytes")
-    urgent: Any = _forward("urgent")
 
     def __init__(self) -> None:
         self.now = Now()
+
+    def _watch(self, anomaly: bool) -> None:
+        self.now.anomaly = anomaly
+        self.now.special = anomaly or EAGER
 
 
 MODES = Modes()

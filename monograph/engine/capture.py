@@ -44,10 +44,11 @@ class Handle:
 class GradSlot:
     """The `.grad` of a tensor from before the capture: what it was at entry. `assigned`: the function gives it a new one."""
 
-    __slots__ = ("argument", "assigned", "entry", "tensor")
+    __slots__ = ("argument", "assigned", "entry", "looked", "tensor")
 
     def __init__(self, tensor: Any, argument: int | None) -> None:
-        self.tensor, self.argument, self.entry, self.assigned = tensor, argument, tensor._grad, False
+        self.tensor, self.argument, self.entry = tensor, argument, tensor._grad
+        self.assigned = self.looked = False
 
 
 class Observation:
@@ -88,6 +89,7 @@ class Capture:
         self._ours: set[int] = set()
         self._counted = 0
         self._observed: set[int] = set()
+        self._local: set[int] = set()
         self._outer: list[Node] = []
         self._alive: list[Any] = []  # so that no other tensor gets the id of a known one
 
@@ -150,11 +152,13 @@ class Capture:
         """This tensor is about to get another `.grad`."""
         slot = self._slot(t)
         if slot is not None:
-            slot.assigned = True
+            slot.assigned = slot.looked = True
 
     def grad_get(self, t: Any) -> None:
         """Python looks at the `.grad` of this tensor."""
-        self._slot(t)
+        slot = self._slot(t)
+        if slot is not None:
+            slot.looked = True
 
     def live(self, provider: Callable[[], Any], dtype: DType) -> Node:
         """A run-time scalar that every replay asks for anew."""
@@ -204,6 +208,10 @@ class Capture:
         """The handle of a base tensor or argument that was touched."""
         return self._by_tensor.get(id(t))
 
+    def is_local(self, t: Any) -> bool:
+        """Whether a tensor of a known storage was itself made during the capture."""
+        return id(t) in self._local
+
     def touch(self, t: Any) -> None:
         """Makes `t` known, if it is from before the capture."""
         self._touch(t, t._base)
@@ -212,7 +220,7 @@ class Capture:
         slot = self.grads.get(id(t))
         if slot is None:
             self._touch(t, t._base)
-            if id(t) not in self._by_tensor:
+            if id(t) not in self._by_tensor or self.is_local(t):
                 return None
             slot = self.grads[id(t)] = GradSlot(t, self.arguments.get(id(t)))
         return slot
@@ -239,8 +247,9 @@ class Capture:
             group = [t for t in alive if t._base is None] or [b]
         for t in group:
             if (found := self._by_tensor.get(id(t))) is not None:
-                self._by_tensor[id(b)] = found
+                self._by_tensor[id(b)] = found  # a twin made meanwhile, by .data or .detach()
                 self._alive.append(b)
+                self._local.add(id(b))
                 return
         main = next((t for t in group if id(t) in self.arguments), group[0])
         node = main._node

@@ -20,7 +20,7 @@ from monograph.engine import evaluator, ladder
 from monograph.engine.capture import Capture
 from monograph.engine.guards import ATOMS, Watch
 from monograph.engine.program import ClosedFinal, PathBuilder, Refused
-from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown
+from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown, storage_ids
 from monograph.engine.user_code import Tracer
 from monograph.graph.node import Node, topological
 
@@ -94,6 +94,9 @@ class Compiled:
                 tensors.append(leaf)
                 base = leaf if leaf._base is None else leaf._base
                 storages.append(id(base) if base._twins is None else id(base._twins))
+                if leaf._leaf_flag and (leaf._leaf_hooks or leaf._post_hooks):
+                    self._kept[id(leaf)] = leaf
+                    parts.append(id(leaf))
             elif type(leaf) in ATOMS:
                 parts.append((type(leaf), repr(leaf) if type(leaf) in (float, complex) else leaf if type(leaf) not in (slice,) else repr(leaf)))
             else:
@@ -179,7 +182,7 @@ class Compiled:
         entry.bound_ids |= fixed
         known = {i for i, _ in entry.bound}
         for i, t in enumerate(tensors):
-            if i not in known and (id(t) in fixed or (t._base is not None and id(t._base) in fixed)):
+            if i not in known and not fixed.isdisjoint(storage_ids(t)):
                 entry.bound.append((i, t))
 
     def _finish(self, capture: Capture, ending: Ending, entry: Entry, final: Any) -> None:
@@ -250,6 +253,7 @@ class Ending:
                 capture.refuse("it changes the requires_grad of a tensor from outside")
         for slot in list(capture.grads.values()):
             self._grad(slot)
+            self._hooks(slot.tensor)
         for leaf in leaves:
             self._leaves.append(self._leaf(leaf))
 
@@ -267,6 +271,11 @@ class Ending:
             if twin is not None and twin is not t and (other := self.capture.handle_of(twin)) is not None and other is not handle:
                 self.capture.refuse("it makes two tensors share their memory (x.data = y)")
         self._writes.append((handle, self._target(t._node), t._version - handle.version))
+
+    def _hooks(self, t: Any) -> None:
+        """The hooks of a leaf ran while gradients were captured: they must stay."""
+        for name in ("_leaf_hooks", "_post_hooks"):
+            self.watch.attribute(f"the {name[1:].replace('_', ' ')} of a tensor", t, name)
 
     def _grad(self, slot: Any) -> None:
         now = slot.tensor._grad

@@ -230,6 +230,12 @@ class Watch:
         self._queue.append((where, value))
         self._follow()
 
+    def attribute(self, where: str, owner: Any, name: str) -> None:
+        """An attribute of an object that is not followed otherwise."""
+        self._add(Value(where, functools.partial(getattr, owner, name)))
+        self._queue.append((where, getattr(owner, name)))
+        self._follow()
+
     def _name(self, where: str, space: Any, name: str, value: Any = MISSING) -> None:
         names = self._spaces.get(id(space))
         if names is None:

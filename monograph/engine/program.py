@@ -12,6 +12,7 @@ from typing import Any
 
 from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
+from monograph.autodiff import vjp
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, Observation
@@ -219,8 +220,12 @@ class PathBuilder:
 
     def _check_repeatable(self) -> None:
         for node in self.order:
-            if node.op is not source.scalar and any(callable(v) and not isinstance(v, type) for _, v in node.attrs.items()):
+            if node.op is source.leaf or id(node) in self.inputs:
+                continue
+            if node.owner is not None:
                 raise Refused(f"its result is still on the tape through {node.op.name}, whose backward is a Python function of this call")
+            if node in vjp.hooked:
+                raise Refused(f"its result is still on the tape, with a hook on the gradient of {node.op.name}")
 
     def _pick(self, node: Node) -> Pick | None:
         handle = self.inputs.get(id(node))

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from monograph.core.attrs import NO_ATTRS
-from monograph.core.dtype import float32
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, digest_of
 from monograph.engine.guards import Watch
@@ -106,7 +104,7 @@ class Entry:
             self.root = final
         else:
             at[0].branches[at[1]] = final
-        self._learn_slots(capture)
+        self._learn_slots(capture, watch)
         if self.captures:
             self.watch.join(watch)
         self.captures += 1
@@ -150,7 +148,7 @@ class Entry:
             found = self._index.get(key)
             if found is None:
                 handle = capture.handle_of(t)
-                if handle is None:
+                if handle is None or capture.is_local(t):
                     return None
                 if handle.tensor is t:
                     return self.place_of(capture)(handle)
@@ -162,14 +160,15 @@ class Entry:
 
         return place
 
-    def _learn_slots(self, capture: Capture) -> None:
+    def _learn_slots(self, capture: Capture, watch: Watch) -> None:
         known = {s.owner for s in self.slots}
+        optimised = {id(p) for p in watch.parameters}
         for slot in capture.grads.values():
             owner = self._owner_place(capture)(slot.tensor)
-            if owner is not None and owner not in known:
+            if owner is not None and owner not in known and (slot.looked or id(slot.tensor) in optimised):
                 self.slots.append(Slot(owner, slot.entry is not None))
-        touched = {id(p.tensor) for p in self.places}
-        self.idle += [p for p in self.watch.parameters if id(p) not in touched and p._grad is None]
+        touched = {id(p.tensor) for p in self.places} | {id(s.tensor) for s in capture.grads.values()}
+        self.idle += [p for p in watch.parameters if id(p) not in touched and p._grad is None]
 
     def _mark_needed(self) -> None:
         self.needs_values = [False] * len(self.places)
@@ -231,7 +230,7 @@ class Entry:
         if arguments and self.bound_ids:
             bound = self.bound_ids
             for i, t in enumerate(arguments):
-                if (id(t) in bound or (t._base is not None and id(t._base) in bound)) and not any(i == j for j, _ in self.bound):
+                if not bound.isdisjoint(storage_ids(t)) and not any(i == j for j, _ in self.bound):
                     return False
         for p in self.idle:
             if p._grad is not None:
@@ -325,7 +324,7 @@ class Entry:
         target, kind, leaf = base
         like = final.part.outputs[target]
         if final.freed[target]:
-            node = Node(like.op, (_dead_leaf(),), like.attrs, like.shape, like.dtype)
+            node = Node(like.op, (), like.attrs, like.shape, like.dtype)
             node.requires_grad = evaluator.FREED  # type: ignore[assignment]
         else:
             node = Node(source.source, (), final.types[target], like.shape, like.dtype)
@@ -391,21 +390,20 @@ class Entry:
         return found
 
 
+def storage_ids(t: Any) -> list[int]:
+    """Identities of all tensors that share memory with `t` as a whole: itself, its base, their twins."""
+    base = t if t._base is None else t._base
+    found = [id(t), id(base)]
+    if base._twins is not None:
+        found += [id(twin) for r in base._twins if (twin := r()) is not None]
+    return found
+
+
 class Unknown(Exception):  # noqa: N818 - a branch, not an error
     """A value was looked at that leads nowhere yet. Nothing was committed."""
 
     def __init__(self, split: Split) -> None:
         self.split = split
-
-
-def _dead_leaf() -> Node:
-    node = Node(source.leaf, (), NO_ATTRS, (), float32, True)
-    node.owner = _nobody
-    return node
-
-
-def _nobody() -> None:
-    return None
 
 
 def _references(t: Any) -> int:

@@ -306,24 +306,22 @@ class _Fuser:
 
     def ordered(self, units: list[Unit]) -> list[Unit]:
         """Units, those they need before them; otherwise as recorded."""
-        done: set[int] = set()
+        needs = {u: {o for o in map(self.owner, u.reads) if o is not None and o is not u} for u in units}
         out: list[Unit] = []
-        alive = 0
-        for u in units:
-            alive |= 1 << u.number
-        waiting = list(units)
-        while waiting:
-            rest = []
-            for u in waiting:
-                needs = self.reach[u.number] & alive & ~(1 << u.number)
-                if all(i in done for i in _bits(needs)):
-                    out.append(u)
-                    done.add(u.number)
-                else:
-                    rest.append(u)
-            if len(rest) == len(waiting):
-                raise RuntimeError("fuse: units depend on each other in a circle (a defect of the fusion pass)")
-            waiting = rest
+        state: dict[Unit, int] = {}  # 1 being placed, 2 placed
+        for first in units:
+            stack = [(first, False)]
+            while stack:
+                unit, ready = stack.pop()
+                if ready:
+                    state[unit] = 2
+                    out.append(unit)
+                elif state.get(unit, 0) == 0:
+                    state[unit] = 1
+                    stack.append((unit, True))
+                    stack.extend((n, False) for n in sorted(needs[unit], key=lambda u: -u.number) if state.get(n, 0) != 2)
+                elif state[unit] == 1:
+                    raise RuntimeError("fuse: units depend on each other in a circle (a defect of the fusion pass)")
         return out
 
     def stored(self, nodes: list[Node], kinds: dict[Node, str]) -> list[Node]:
@@ -353,15 +351,6 @@ def _split(coarse: Sizes, fine: Sizes) -> list[list[int]]:
     for n, d in zip(fine, groups(coarse, fine), strict=True):
         parts[d].append(n)
     return parts
-
-
-def _bits(mask: int) -> list[int]:
-    out = []
-    while mask:
-        low = mask & -mask
-        out.append(low.bit_length() - 1)
-        mask ^= low
-    return out
 
 
 def fuse(graph: Graph, kind_of: Callable[[Node], str]) -> Fusion:

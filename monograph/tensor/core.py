@@ -122,7 +122,7 @@ class Tensor:
                     for op, attrs in self._steps:
                         node = record(op, (node,), attrs) if node.value is None else _step_into(node, op, attrs)
                     self._seen = (root, node)
-        if self._leaf_flag and MODES.grad:
+        if self._leaf_flag and MODES.now.grad:
             leaf = self._leaf
             if leaf is None or leaf.inputs[0] is not node:
                 leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
@@ -221,7 +221,7 @@ class Tensor:
     # ---- writing ----
     def _check_writable(self) -> None:
         """Raises RuntimeError for an in-place op on a leaf that collects gradients, while gradients are recorded."""
-        if not MODES.grad:
+        if not MODES.now.grad:
             return
         if self._leaf_flag:
             raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.")

@@ -15,7 +15,7 @@ from monograph.core.modes import MODES
 from monograph.ops import source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, Device, Tensor, wrap
-from monograph.tensor.dispatch import emit, read
+from monograph.tensor.dispatch import emit, forget_scalars, read
 from monograph.tensor.movement import sizes
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 
@@ -247,6 +247,7 @@ def set_default_dtype(d: DType) -> None:
     if d.kind != "f":
         raise TypeError(f"only floating-point types are supported as the default type, got {d}")
     dtypes.defaults.floating = d
+    forget_scalars()
 
 
 def set_default_device(device: Any) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 
 from monograph.autodiff.vjp import gradients
 from monograph.core import dtype as dtypes
+from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import category, float32, of_scalar, promote
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
-from monograph.core.modes import MODES
+from monograph.core.modes import EAGER, MODES
 from monograph.engine import evaluator
 from monograph.graph.node import Node, record
 from monograph.graph.op import OpDef
@@ -22,7 +23,8 @@ from monograph.ops import elementwise, source
 from monograph.tensor.core import Tensor, node_of, view_of, wrap
 
 _new = Tensor.__new__
-RELIEVE_AT = 4000
+PENDING_NODES = knobs.pending_nodes.get()
+PENDING_BYTES = knobs.pending_megabytes.get() << 20
 
 
 def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
@@ -30,41 +32,54 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
 
     Attributes must be canonical already (non-negative dims, tuples). Shape and dtype errors are raised here, at the user's line.
     """
-    modes = MODES
-    if modes.capture is not None:
-        modes.capture.read(tensors)
+    now = MODES.now
+    if now.capture is not None:
+        now.capture.read(tensors)
     inputs = []
     for t in tensors:
         try:
             inputs.append(t._node if t._simple else t._read())
         except AttributeError:
             raise TypeError(f"{op.name}(): expected Tensors, got {type(t).__name__}") from None
-    node = record(op, tuple(inputs), op.attrs(**attrs) if attrs else NO_ATTRS)  # type: ignore[arg-type]
-    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
-        evaluator.relieve(node)
+    node = record(op, tuple(inputs), op.intern(attrs) if attrs else NO_ATTRS)
     if node.dtype is None:
-        return tuple(wrap(source.project(node, index=i)) for i in range(len(node.shape)))
-    if modes.anomaly or evaluator.IMMEDIATE:
-        evaluator.evaluate_now(node)
+        parts = [source.project(node, index=i) for i in range(len(node.shape))]
+        for part in parts:
+            recorded(part)
+        return tuple([wrap(part) for part in parts])
+    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+        recorded(node)
     t = _new(Tensor)
     t._node = node
     t._simple = True
     return t
 
 
+def recorded(node: Node) -> None:
+    """What follows the recording of an op: nothing mostly, else evaluation (past the limits of pending work, in anomaly mode ...)."""
+    now = MODES.now
+    if now.anomaly or EAGER:
+        evaluator.evaluate_now(node)
+    elif now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+        now.special = False
+        evaluator.relieve(node)
+
+
 def apply_view(op: OpDef, tensor: Tensor, **attrs: Any) -> Tensor:
     """A view of `tensor` through one more step of a VIEW op; its shape rule runs now."""
-    if MODES.capture is not None:
-        MODES.capture.read((tensor,))
-    view = view_of(tensor, ((op, op.attrs(**attrs) if attrs else NO_ATTRS),))
+    capture = MODES.now.capture
+    if capture is not None:
+        capture.read((tensor,))
+    view = view_of(tensor, ((op, op.intern(attrs) if attrs else NO_ATTRS),))
     view._read()
     return view
 
 
 def read(tensor: Tensor) -> Node:
     """The node of a tensor, noted by a capture in progress."""
-    if MODES.capture is not None:
-        MODES.capture.read((tensor,))
+    capture = MODES.now.capture
+    if capture is not None:
+        capture.read((tensor,))
     return tensor._node if tensor._simple else tensor._read()  # type: ignore[return-value]
 
 
@@ -74,6 +89,9 @@ SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_)
 def scalar_node(value: Any, like: DType) -> Node:
     """A Python number as a 0-d node that joins a tensor of dtype `like`: it raises the dtype only to its own category."""
     kind = type(value)
+    known = _scalars.get((value, kind, like))
+    if known is not None:
+        return Node(source.scalar, (), known, (), known.dtype)
     if kind is float:
         d = like if like.kind in "fc" else dtypes.defaults.floating
     elif kind is int:
@@ -89,7 +107,21 @@ def scalar_node(value: Any, like: DType) -> Node:
                 value &= int(info.max)
             else:
                 raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {value}")
-    return source.number(value, d)
+    node = source.number(value, d)
+    if value != 0:  # 0.0 and -0.0 are one key
+        if len(_scalars) >= SCALARS_KEPT:
+            _scalars.clear()
+        _scalars[value, kind, like] = node.attrs  # type: ignore[assignment]
+    return node
+
+
+_scalars: dict[Any, source.ScalarAttrs] = {}  # attributes of the numbers met last
+SCALARS_KEPT = 1000
+
+
+def forget_scalars() -> None:
+    """The default dtype has changed, and with it what numbers mean."""
+    _scalars.clear()
 
 
 def cast_node(node: Node, to: DType) -> Node:
@@ -136,9 +168,12 @@ def _of_one_dtype(a: Node, b: Node) -> tuple[Node, Node]:
 def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
     """Two operands, at least one a Tensor, as nodes of one dtype."""
     if isinstance(a, Tensor):
-        na = read(a)
+        capture = MODES.now.capture
+        if capture is not None:
+            capture.read((a, b))
+        na = a._node if a._simple else a._read()
         if isinstance(b, Tensor):
-            nb = read(b)
+            nb = b._node if b._simple else b._read()
         elif isinstance(b, SCALAR_TYPES):
             nb = scalar_node(b, na.dtype)
         else:
@@ -161,12 +196,10 @@ def _array_like(value: Any, name: str) -> Node:
 
 def emit(op: OpDef, *nodes: Node, **attrs: Any) -> Tensor:
     """Records `op` on nodes and wraps the single output: the tail of every public function that prepared its operands."""
-    node = record(op, nodes, op.attrs(**attrs) if attrs else NO_ATTRS)
-    modes = MODES
-    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
-        evaluator.relieve(node)
-    if modes.anomaly or evaluator.IMMEDIATE:
-        evaluator.evaluate_now(node)
+    node = record(op, nodes, op.intern(attrs) if attrs else NO_ATTRS)
+    now = MODES.now
+    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+        recorded(node)
     t = _new(Tensor)
     t._node = node
     t._simple = True
@@ -184,9 +217,9 @@ def assign(tensor: Tensor, new: Tensor) -> Tensor:
 
 def store(tensor: Tensor, node: Node, name: str) -> Tensor:
     """The end of an in-place op: `node`, cast and expanded as torch allows, becomes the tensor's value."""
-    modes = MODES
-    if modes.capture is not None:
-        modes.capture.read((tensor,))
+    now = MODES.now
+    if now.capture is not None:
+        now.capture.read((tensor,))
     tensor._check_writable()
     base = tensor._base
     old = tensor._node if base is None else tensor._read()
@@ -197,10 +230,8 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
     if node.shape != old.shape:  # type: ignore[union-attr]
         raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")  # type: ignore[union-attr]
     tensor._write(node)
-    if len(modes.pending) > RELIEVE_AT or modes.pending_bytes > evaluator.PENDING_BYTES:
-        evaluator.relieve(node)
-    if modes.anomaly or evaluator.IMMEDIATE:
-        evaluator.evaluate_now(node)
+    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+        recorded(node)
     return tensor
 
 

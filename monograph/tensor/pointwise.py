@@ -401,12 +401,15 @@ def result_type(tensor: Any, other: Any) -> dtypes.dtype:
 FUNCTIONS["result_type"] = result_type
 
 
+OPERANDS = (Tensor, *SCALAR_TYPES)
+
+
 def _python_operators() -> None:
     """+ - * / and friends; an operand that is neither tensor nor number gives NotImplemented, so that its own class may answer."""
 
     def operator(function: Callable[..., Tensor], swap: bool = False) -> Callable[..., Any]:
         def method(self: Tensor, other: Any) -> Any:
-            if not isinstance(other, (Tensor, *SCALAR_TYPES)):
+            if not isinstance(other, OPERANDS):
                 return NotImplemented
             return function(other, self) if swap else function(self, other)
 

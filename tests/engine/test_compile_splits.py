@@ -80,7 +80,7 @@ def test_values_computed_before_a_split_are_shared() -> None:
     x = mg.tensor(floats(3, 4, seed=1))
     for _ in range(3):
         f(x)
-    (entry,) = [e for s in f.engine.signatures.values() for e in s.entries]
+    entry = next(e for s in f.engine.signatures.values() for e in s.entries if e.replays)
     assert entry.root.carried, "nothing is carried over the split"
     ops = [n.op.name for n in _ancestors(entry.finals()[0].part.outputs)]
     assert "tanh" not in ops

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -261,6 +261,7 @@ class LoopWriter:
         walks = [a.strides for a in self.accesses] + self.index_strides
         dims, kept = _collapse(dims, kept, self.sizes, walks)
         reduced = len(dims) - kept
+        flat = _uneven_row(dims, kept)
         if kept == 0:
             dims, kept = [[], *dims], 1
         sizes = [prod(self.sizes[i] for i in d) for d in dims]
@@ -275,9 +276,9 @@ class LoopWriter:
         )
         where = {d: (k, i) for k, group in enumerate(dims) for i, d in enumerate(group)}
         instrs = _renumber_indices(self.instrs, where, dims, self.sizes)
-        spec = LoopKernel(kept, reduced, vector, operands, instrs)
+        spec = LoopKernel(kept, reduced, vector, operands, instrs, flat=flat)
         if reduced and any(cost(i.op) > 6 for i in instrs if i.op not in ("load", "store", "const", "index", "reduce", "gather")):
-            spilling = LoopKernel(kept, reduced, vector, operands, instrs, spill=True)
+            spilling = replace(spec, spill=True)
             if scratch_bytes(spilling, sizes) <= SPILL_BYTES:
                 spec = spilling
         byte_strides = [[x * a.itemsize for x in s] for a, s in zip(self.accesses, strides, strict=True)]
@@ -322,19 +323,31 @@ def _touched(sizes: list[int], strides: list[int]) -> int:
 
 
 def _collapse(dims: list[list[int]], kept: int, sizes: Sizes, walks: list[Sizes]) -> tuple[list[list[int]], int]:
-    """Joins neighbouring dims that every access walks through evenly, kept and reduced ones apart."""
+    """Joins neighbouring dims that every access walks through evenly, kept and reduced ones apart.
+
+    Reduced dims with a kept one between them stay apart, however the operands lie: what is summed first must not depend on that.
+    """
     out: list[list[int]] = []
     new_kept = 0
     for position, (i,) in enumerate(dims):
         if out and position != kept:
             j = out[-1][-1]
-            if all(w[j] == w[i] * sizes[i] for w in walks):
+            if (position < kept or i == j + 1) and all(w[j] == w[i] * sizes[i] for w in walks):
                 out[-1].append(i)
                 continue
         out.append([i])
         if position < kept:
             new_kept += 1
     return out, new_kept
+
+
+def _uneven_row(dims: list[list[int]], kept: int) -> int:
+    """How many of the last (collapsed) reduced dims are neighbours in the domain: together they are what a reduction of a contiguous
+    value would see as one dim, and they are accumulated as one."""
+    count = 1
+    while count < len(dims) - kept and dims[-count][0] == dims[-count - 1][-1] + 1:
+        count += 1
+    return count
 
 
 def _inner_last(dims: list[list[int]], sizes: list[int], strides: list[list[int]], accesses: list[_Access]) -> tuple[Any, Any, Any]:

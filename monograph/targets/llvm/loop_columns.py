@@ -2,7 +2,7 @@
 
 The reduced dims are walked in order, for all columns of the block at each step; partial results and the row values that later passes
 need are small arrays on the stack, one element a column. Every column is accumulated in the same sequential order (float sums in blocks
-of BLOCK steps of the last reduced dim), whatever its position.
+of BLOCK steps of the last reduced dim, or of the last `flat` dims as one), whatever its position.
 """
 
 from __future__ import annotations
@@ -121,12 +121,31 @@ class _Columns:
         if not any(v in self.totals for v in this.reduces):
             self.rows(site, this, f.i64(0), size)
             return
+        if w.spec.flat > 1:
+            self.uneven_rows(site, this, size)
+            return
 
         def block(start: Val) -> None:
             self.rows(site, this, start, f.smin(f.add(start, BLOCK), size))
             self.across(lambda i, n: self.flush(this, i, n))
 
         f.loop(0, size, BLOCK, (), block)
+
+    def uneven_rows(self, site: Site, this: Pass, size: Val) -> None:
+        """The last reduced dim where it is one of several that count as one: blocks begin and end at flat positions."""
+        w, f = self.w, self.f
+        before, total = f.i64(0), f.i64(1)
+        for d in range(w.dims - w.spec.flat, w.dims - 1):
+            before, total = f.add(f.mul(before, w.size[d]), site.index[d]), f.mul(total, w.size[d])
+        before, total = f.mul(before, size), f.mul(total, size)
+
+        def block(start: Val) -> None:
+            end = f.add(start, BLOCK)
+            self.rows(site, this, f.smax(f.sub(start, before), 0), f.smin(f.sub(end, before), size))
+            complete = f.binary("or", f.icmp("sle", end, f.add(before, size)), f.icmp("eq", f.add(before, size), total))
+            f.if_(complete, lambda: self.across(lambda i, n: self.flush(this, i, n)))
+
+        f.loop(f.binary("and", before, f.i64(-BLOCK)), f.add(before, size), BLOCK, (), block)
 
     def inside(self, site: Site, dim: int, i: Val, this: Pass) -> Site:
         here = self.w.advance(site, dim, i, self.w.operands_of([*this.values, *this.effects], rows=False))

@@ -1,8 +1,8 @@
 """Accumulators of reductions, written once for scalars and vectors: start, step, merge, finish.
 
 A reduction runs over SLOTS partial results: element i of a row goes to slot i mod SLOTS whatever the vector width is, so that the
-width does not show in the bits. Sums of floats are cascaded besides: a partial sum is moved to a second one every BLOCK steps, which
-keeps the rounding error of long sums small.
+width does not show in the bits. Sums and products of floats are cascaded besides: a partial result is moved to a second one every BLOCK
+steps, which keeps the rounding error of long sums small, and lets long expressions keep their partial results in memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Reducer:
             raise ValueError(f"unknown reduction {kind!r}")
         self.dtypes = [self.dtype, "int64"] if self.arg_of_index else [self.dtype]
         self.types = [VALUE_TYPES[d] for d in self.dtypes]
-        self.cascaded = kind == "sum" and is_float(self.types[0])
+        self.cascaded = kind in ("sum", "prod") and is_float(self.types[0])
 
     def identity(self, n: int) -> list[Val]:
         """The partial result of no elements, in n lanes."""

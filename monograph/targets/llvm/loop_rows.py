@@ -2,7 +2,7 @@
 
 Each row of the last reduced dim is walked in chunks of SLOTS elements, then of TAIL_SLOTS, then one by one; each of the three parts has
 partial results of its own, joined at the end by a fixed tree. Where the expression is long, a chunk is a loop over its vectors with the
-partial results in memory, instead of SLOTS elements written out.
+partial results in memory, instead of SLOTS elements written out. `loop_flat` has the rows that are several dims.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from monograph.targets.llvm.ir import Val
 from monograph.targets.llvm.loop_access import MEMORY_TYPES, load_lanes, store_lanes
 from monograph.targets.llvm.loop_body import KernelWriter, Site
+from monograph.targets.llvm.loop_flat import FlatRow
 from monograph.targets.llvm.loop_maps import map_inner
 from monograph.targets.llvm.loop_passes import Pass, Stage
 from monograph.targets.llvm.loop_reduce import BLOCK, SLOTS, TAIL_SLOTS, Reducer, combine_slots
@@ -33,7 +34,10 @@ class _Rows:
         self.narrow = min(w.lanes, TAIL_SLOTS)
         self.reducers: dict[int, Reducer] = {v: w.reducer(v) for this in w.plan.passes for v in this.reduces}
         self.stacked: dict[int, list[Val]] = {}  # partial results kept in memory while a heavy chunk loop runs
+        self.staged: dict[int, Val] = {}  # arguments of the reductions of an uneven row, a chunk at a time
         for this in w.plan.passes:
+            for root in {w.spec.instrs[v].args[0] for v in this.reduces if w.spec.flat > 1} - self.staged.keys():
+                self.staged[root] = self.f.emit("ptr", f"alloca [{SLOTS} x {MEMORY_TYPES[w.spec.instrs[root].dtype]}], align 64")
             for v in this.reduces if self.heavy(this) else ():
                 self.stacked[v] = [self.f.emit("ptr", f"alloca [{SLOTS} x {MEMORY_TYPES[d]}], align 64") for d in self.reducers[v].dtypes]
 
@@ -110,6 +114,8 @@ class _Rows:
     def nest(self, site: Site, dim: int, this: Pass, cells: Cells) -> Cells:
         """The loops over the reduced dims from `dim` on."""
         w, f = self.w, self.f
+        if this.reduces and w.spec.flat > 1 and dim == w.dims - w.spec.flat:
+            return FlatRow(self, site, this, self.staged).write(cells)
         if dim < w.dims - 1:
 
             def inside(i: Val, cells: Cells) -> Cells:
@@ -182,19 +188,35 @@ class _Rows:
             for key in fresh:
                 after[key] = self.merge(key[0], totals[key], after[key])
             return after
-        for v in this.reduces:
-            for k in range(0, SLOTS, w.lanes):
-                self.put(v, f.i64(k), self.reducers[v].identity(w.lanes))
+        self.clear(this)
+        self.carry(start, end, SLOTS, {}, lambda i, none: self.chunk(site, this, i, none, True))
+        stacked = self.stacked_cells(totals)
+        return {key: self.merge(key[0], parts, stacked[key]) for key, parts in totals.items()}
 
-        def vector(k: Val, chunk: Val) -> None:
-            at = f.add(chunk, k)
+    def chunk(self, site: Site, this: Pass, i: Val, cells: Cells, heavy: bool) -> Cells:
+        """SLOTS elements from index i on, into the partial results given, or (heavy) into those in memory."""
+        w, f = self.w, self.f
+        if not heavy:
+            return self.steps(site, this, i, w.lanes, cells)
+
+        def vector(k: Val) -> None:
+            at = f.add(i, k)
             env = w.compute(site, this, at, w.lanes)
             for v in this.reduces:
                 self.put(v, k, self.step(site, env, v, at, w.lanes, self.take(v, k)))
 
-        f.loop(start, end, SLOTS, (), lambda i: f.loop(0, SLOTS, w.lanes, (), lambda k: vector(k, i)) and None)
-        stacked = {key: [self.take(key[0], f.i64(k * w.lanes)) for k in range(len(parts))] for key, parts in totals.items()}
-        return {key: self.merge(key[0], parts, stacked[key]) for key, parts in totals.items()}
+        f.loop(0, SLOTS, w.lanes, (), vector)
+        return cells
+
+    def clear(self, this: Pass) -> None:
+        """Empty partial results in memory."""
+        for v in this.reduces:
+            for k in range(0, SLOTS, self.w.lanes):
+                self.put(v, self.f.i64(k), self.reducers[v].identity(self.w.lanes))
+
+    def stacked_cells(self, like: Cells) -> Cells:
+        """The partial results that lie in memory."""
+        return {key: [self.take(key[0], self.f.i64(k * self.w.lanes)) for k in range(len(parts))] for key, parts in like.items()}
 
     def merge(self, v: int, a: Partial, b: Partial) -> Partial:
         return [self.reducers[v].merge(self.f, x, y) for x, y in zip(a, b, strict=True)]

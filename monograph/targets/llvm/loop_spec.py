@@ -25,7 +25,8 @@ those of the spec, value = the index as given; the access then uses index 0.
 Units of work: a map (no reduced dims) over one kept dim: single elements; a map over more: rows, all kept dims but the last; reductions
 with vector="reduced": kept indices; reductions with vector="kept": (kept dims but the last) x blocks of COLUMN_BLOCK columns.
 
-The order in which a reduction accumulates is a function of the sizes of the reduced dims and of `vector`, nothing else.
+The order in which a reduction accumulates is a function of the sizes of the reduced dims and of `vector`, nothing else; the last `flat`
+reduced dims count as one dim there, the product of their sizes: so operands that walk a row unevenly do not change the bits.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class LoopKernel:
     operands: tuple[Operand, ...]
     instrs: tuple[Instr, ...]
     spill: bool = False  # keep expensive values that several passes need in the scratch row (see `scratch_bytes`)
+    flat: int = 1  # how many of the last reduced dims are accumulated as if they were one
 
     @property
     def columns(self) -> bool:
