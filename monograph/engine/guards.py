@@ -26,7 +26,6 @@ ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), DType, typ
 SEQUENCES = (list, deque)
 LIMIT = 100_000  # containers and objects looked at before a function counts as too entangled to be watched
 LIVE_KEYS = frozenset(("lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"))
-_is = operator.is_
 
 
 class Epoch:
@@ -71,13 +70,17 @@ def same_value(a: Any, b: Any) -> bool:
 
 
 class Check:
-    """One place that must hold what it held. `same()` is asked at every call."""
+    """One place that must hold what it held. `same()` compares in full; `tests()` says the same, by identity only, as lines of Python."""
 
     __slots__ = ("where",)
     where: str
 
     def same(self) -> bool:
-        """Whether the place is as it was."""
+        """Whether the place is as it was. Values that are equal but not identical are remembered, so that the quick test passes again."""
+        raise NotImplementedError
+
+    def tests(self, bind: Callable[[Any], str]) -> list[str]:
+        """Conditions that hold when something may have changed; `bind(object)` gives a name to use in them."""
         raise NotImplementedError
 
 
@@ -106,9 +109,13 @@ class Names(Check):
                 self.values[i] = now
         return True
 
+    def tests(self, bind: Callable[[Any], str]) -> list[str]:
+        get, values = bind(self.space.get), bind(self.values)
+        return [f"{get}({name!r}, MISSING) is not {values}[{i}]" for i, name in enumerate(self.names)]
+
 
 class Contents(Check):
-    """All elements of a list, deque or set, or all items of a dict."""
+    """All elements of a list, deque or set, or all items of a dict; of the keys to `skip` only the type, where they hold numbers."""
 
     __slots__ = ("container", "elements", "keys", "skip")
 
@@ -118,41 +125,61 @@ class Contents(Check):
 
     def _now(self) -> tuple[list[Any], list[Any]]:
         c = self.container
-        if isinstance(c, dict):
-            if self.skip:
-                kept = [(k, type(v) if k in self.skip and isinstance(v, float | int) else v) for k, v in c.items()]
-                return [k for k, _ in kept], [v for _, v in kept]
-            return list(c), list(c.values())
-        return [], list(c)
+        if not isinstance(c, dict):
+            return [], list(c)
+        if self.skip:
+            return list(c), [type(v) if k in self.skip and type(v) in (float, int) else v for k, v in c.items()]
+        return list(c), list(c.values())
 
     def same(self) -> bool:
-        c = self.container
-        if isinstance(c, dict) and not self.skip:
-            if len(c) == len(self.keys) and all(map(_is, c.values(), self.elements)) and all(map(_is, c, self.keys)):
-                return True
-        elif not self.skip and len(c) == len(self.elements) and all(map(_is, c, self.elements)):
-            return True
         keys, elements = self._now()
         if len(elements) != len(self.elements) or len(keys) != len(self.keys):
             return False
         if not all(map(same_value, keys, self.keys)) or not all(map(same_value, elements, self.elements)):
             return False
-        self.keys, self.elements = keys, elements
+        self.keys[:], self.elements[:] = keys, elements
         return True
+
+    def tests(self, bind: Callable[[Any], str]) -> list[str]:
+        c, elements = bind(self.container), bind(self.elements)
+        size = f"len({c}) != {len(self.elements)}"
+        if not isinstance(self.container, dict):
+            return [f"{size} or not all(map(is_, {c}, {elements}))" if self.elements else size]
+        keys = bind(self.keys)
+        same_keys = f"not all(map(is_, {c}, {keys}))"
+        if not self.skip:
+            return [f"{size} or {same_keys} or not all(map(is_, {c}.values(), {elements}))" if self.elements else size]
+        items = [
+            f"type({c}[{k!r}]) is not {elements}[{i}]" if isinstance(self.elements[i], type) and k in self.skip else f"{c}[{k!r}] is not {elements}[{i}]"
+            for i, k in enumerate(self.keys)
+        ]
+        return [f"{size} or {same_keys}", *items]
 
 
 class Value(Check):
-    """A value that is read by a function: a closure cell, a function's defaults, an iterator's position, an array's bytes."""
+    """A value that a function reads: a closure cell, a function's defaults, an iterator's position."""
 
-    __slots__ = ("read", "value")
+    __slots__ = ("owner", "read", "values")
 
-    def __init__(self, where: str, read: Callable[[], Any]) -> None:
-        self.where, self.read = where, read
-        self.value = read()
+    def __init__(self, where: str, owner: Any, read: str | Callable[[Any], Any]) -> None:
+        self.where, self.owner, self.read = where, owner, read
+        self.values = [self._now()]
+
+    def _now(self) -> Any:
+        return getattr(self.owner, self.read, MISSING) if isinstance(self.read, str) else self.read(self.owner)
 
     def same(self) -> bool:
-        now = self.read()
-        return now is self.value or same_value(now, self.value)
+        now = self._now()
+        if now is not self.values[0] and not same_value(now, self.values[0]):
+            return False
+        self.values[0] = now
+        return True
+
+    def tests(self, bind: Callable[[Any], str]) -> list[str]:
+        if isinstance(self.read, str):
+            now = f"{bind(self.owner)}.{self.read}" if self.values[0] is not MISSING else f"getattr({bind(self.owner)}, {self.read!r}, MISSING)"
+            return [f"{now} is not {bind(self.values)}[0]"]
+        return [f"{bind(self.read)}({bind(self.owner)}) != {bind(self.values)}[0]"]
 
 
 class ArrayBytes(Check):
@@ -164,15 +191,24 @@ class ArrayBytes(Check):
         self.where, self.array, self.copy = where, array, array.copy()
 
     def same(self) -> bool:
-        a = self.array
-        return a.shape == self.copy.shape and a.dtype == self.copy.dtype and (a.tobytes() == self.copy.tobytes() if a.nbytes < 4096 else bool(np.array_equal(a, self.copy)))
+        a, b = self.array, self.copy
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        return a.tobytes() == b.tobytes() if a.nbytes < 65536 or a.dtype.kind in "fcO" else bool(np.array_equal(a, b))
+
+    def tests(self, bind: Callable[[Any], str]) -> list[str]:
+        return [f"not {bind(self.same)}()"]
 
 
 def _cell_value(cell: Any) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:
+    except ValueError:  # not assigned yet
         return MISSING
+
+
+def _cell(where: str, cell: Any) -> Value:
+    return Value(where, cell, "cell_contents" if _cell_value(cell) is not MISSING else _cell_value)
 
 
 def _is_module(x: Any) -> bool:
@@ -205,6 +241,7 @@ class Watch:
         self._plain: list[tuple[str, Any]] = []
         self._queue: deque[tuple[str, Any]] = deque()
         self._epochs: list[int] = []
+        self._quick: Callable[[], bool] = self._same_in_full
         self.module_checks.extend(Contents(where, container) for where, container in ALWAYS)
 
     # ---- where things are read from ----
@@ -218,7 +255,7 @@ class Watch:
         for name, cell in closure:
             if id(cell) not in self.seen:
                 self.seen[id(cell)] = cell
-                self._add(Value(f"closure variable {name}", functools.partial(_cell_value, cell)))
+                self._add(_cell(f"closure variable {name}", cell))
                 self._queue.append((name, _cell_value(cell)))
         if fresh:
             for where, owner in list(self._plain):
@@ -232,7 +269,7 @@ class Watch:
 
     def attribute(self, where: str, owner: Any, name: str) -> None:
         """An attribute of an object that is not followed otherwise."""
-        self._add(Value(where, functools.partial(getattr, owner, name)))
+        self._add(Value(where, owner, name))
         self._queue.append((where, getattr(owner, name)))
         self._follow()
 
@@ -285,9 +322,9 @@ class Watch:
             elif isinstance(value, type):
                 self._class(where, value)
             elif isinstance(value, itertools.count | itertools.cycle):
-                self._add(Value(where, functools.partial(repr, value)))
+                self._add(Value(where, value, repr))
             elif hasattr(value, "__length_hint__"):
-                self._add(Value(where, value.__length_hint__))
+                self._add(Value(where, value, operator.length_hint))
             elif hasattr(value, "__dict__") or hasattr(kind, "__slots__"):
                 self._object(where, value)
 
@@ -300,15 +337,15 @@ class Watch:
             return
         if is_library(f.__code__.co_filename) and not f.__closure__:
             return
-        self._add(Value(f"code of {where}", lambda: f.__code__))
-        self._add(Value(f"defaults of {where}", lambda: f.__defaults__))
+        self._add(Value(f"code of {where}", f, "__code__"))
+        self._add(Value(f"defaults of {where}", f, "__defaults__"))
         self._queue.extend((f"default of {where}", d) for d in f.__defaults__ or ())
         if f.__kwdefaults__:
             self._queue.append((f"defaults of {where}", f.__kwdefaults__))
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if id(cell) not in self.seen:
                 self.seen[id(cell)] = cell
-                self._add(Value(f"closure variable {name} of {where}", functools.partial(_cell_value, cell)))
+                self._add(_cell(f"closure variable {name} of {where}", cell))
                 self._queue.append((name, _cell_value(cell)))
         if "__wrapped__" in f.__dict__:
             self._queue.append((where, f.__dict__["__wrapped__"]))
@@ -335,8 +372,8 @@ class Watch:
     def _optimizer(self, where: str, o: Any) -> None:
         skip = frozenset() if "lr" in self.names and is_user_class(type(o)) else LIVE_KEYS
         groups = o.__dict__["param_groups"]
-        self._add(Value(f"{where}.param_groups", lambda: o.__dict__.get("param_groups")))
-        self._add(Value(f"{where}.state", lambda: o.__dict__.get("state")))
+        self._add(Value(f"{where}.param_groups", o, "param_groups"))
+        self._add(Value(f"{where}.state", o, "state"))
         self._add(Contents(f"{where}.param_groups", groups))
         for i, group in enumerate(groups):
             self._add(Contents(f"{where}.param_groups[{i}]", group, skip))
@@ -369,7 +406,7 @@ class Watch:
             self._queue.extend((f"{where}.{k}", v) for k, v in list(own.items()))
         elif type(x).__module__.split(".")[0] == "monograph":
             for name in self._slots(type(x)):
-                self._add(Value(f"{where}.{name}", functools.partial(getattr, x, name, MISSING)))
+                self._add(Value(f"{where}.{name}", x, name))
 
     @staticmethod
     def _slots(kind: type) -> list[str]:
@@ -394,7 +431,7 @@ class Watch:
         elif not isinstance(owner, type):
             for name in self._slots(type(owner)):
                 if name in names:
-                    self._add(Value(where + name, functools.partial(getattr, owner, name, MISSING)))
+                    self._add(Value(where + name, owner, name))
                     self._queue.append((where + name, getattr(owner, name, MISSING)))
 
     def _class(self, where: str, kind: type, names: Iterable[str] = ()) -> None:
@@ -414,29 +451,48 @@ class Watch:
     # ---- asking ----
     def settle(self) -> None:
         """The checks are complete: from now on `same` compares."""
-        self._epochs = [e.value for e in EPOCHS]
+        self._epochs[:] = [e.value for e in EPOCHS]
+        self._quick = self._compiled()
 
     def join(self, other: Watch) -> None:
         """Takes over the checks of another run of the same function."""
         self.checks += other.checks
         self.module_checks += other.module_checks
+        self.parameters += other.parameters
+
+    def _compiled(self) -> Callable[[], bool]:
+        """All quick tests as one function: a few dozen identity comparisons, without a call for each."""
+        space: dict[str, Any] = {"MISSING": MISSING, "is_": operator.is_, "epochs": self._epochs}
+        names: dict[int, str] = {}
+
+        def bind(value: Any) -> str:
+            name = names.get(id(value))
+            if name is None:
+                name = names[id(value)] = f"v{len(names)}"
+                space[name] = value
+            return name
+
+        tests = [t for check in self.checks for t in check.tests(bind)]
+        tests += [f"{bind(e)}.value != epochs[{i}]" for i, e in enumerate(EPOCHS)]
+        lines = ["def quick():", "    try:", *(f"        if {t}: return False" for t in tests), "        return True"]
+        lines += ["    except (KeyError, AttributeError, ValueError, RuntimeError):", "        return False"]
+        exec("\n".join(lines), space)
+        return space["quick"]
 
     def same(self) -> bool:
         """Whether everything is as it was. The hot path of a compiled call."""
+        return self._quick() or self._same_in_full()
+
+    def _same_in_full(self) -> bool:
         for check in self.checks:
             if not check.same():
                 return False
-        for epoch, value in zip(EPOCHS, self._epochs, strict=True):
-            if epoch.value != value:
-                return self._modules_same()
-        return True
-
-    def _modules_same(self) -> bool:
         now = [e.value for e in EPOCHS]
-        for check in self.module_checks:
-            if not check.same():
-                return False
-        self._epochs = now
+        if now != self._epochs:
+            for check in self.module_checks:
+                if not check.same():
+                    return False
+            self._epochs[:] = now
         return True
 
     def changed(self) -> str | None:

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 from monograph.core.errors import MonographError
 from monograph.nn.backward_hooks import BackwardHook
 from monograph.nn.conversion import Conversion
-from monograph.nn.hooks import GLOBAL_HOOKS, RemovableHandle
+from monograph.nn.hooks import (
+    GLOBAL_HOOKS,
+    RemovableHandle,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+)
 from monograph.nn.parameter import Buffer, Parameter
 from monograph.nn.registry import EPOCH, Registered
 from monograph.nn.state import State
@@ -18,6 +25,15 @@ from monograph.nn.tree import Tree
 from monograph.tensor import Tensor
 
 SelfModule = TypeVar("SelfModule", bound="Module")
+
+__all__ = [
+    "Module",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "set_compiler",
+]
 
 _MISSING = object()
 _TABLES = ("_parameters", "_buffers", "_modules")

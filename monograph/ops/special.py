@@ -20,8 +20,22 @@ from monograph.ops.elementwise import (
     abs as abs_,
 )
 from monograph.ops.elementwise import (
-    cos, div, erfc, exp, floor, log, log1p, maximum, minimum, neg, sign, sin, sqrt, where, whole_in_float32,
-)  # fmt: skip
+    cos,
+    div,
+    erfc,
+    exp,
+    floor,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    neg,
+    sign,
+    sin,
+    sqrt,
+    where,
+    whole_in_float32,
+)
 from monograph.ops.reference_math import plain
 from monograph.ops.samples import draw, of_one, of_two
 from monograph.ops.source import constant, zeros_like
@@ -43,18 +57,30 @@ def _primitive(
     name: str, function: Callable[[Any], Any], slope: Callable[[Any, Any, Any], Any], samples: Any = None, doc: str = ""
 ) -> OpDef:
     return define(
-        name, family=ELEMENTWISE, infer=unary(name), reference=plain(function), vjp=lambda g, y, a, x: [slope(g, y, x)],
-        samples=samples or of_one(), traits=[POINTWISE], doc=doc,
-    )  # fmt: skip
+        name,
+        family=ELEMENTWISE,
+        infer=unary(name),
+        reference=plain(function),
+        vjp=lambda g, y, a, x: [slope(g, y, x)],
+        samples=samples or of_one(),
+        traits=[POINTWISE],
+        doc=doc,
+    )
 
 
 def _composite(
     name: str, formula: Callable[[Any], Any], slope: Callable[[Any, Any, Any], Any], samples: Any = None, doc: str = ""
 ) -> OpDef:
     return define(
-        name, family=ELEMENTWISE, infer=unary(name), decompose=whole_in_float32(lambda a, x: formula(x)), vjp=lambda g, y, a, x: [slope(g, y, x)],
-        samples=samples or of_one(), traits=[POINTWISE], doc=doc,
-    )  # fmt: skip
+        name,
+        family=ELEMENTWISE,
+        infer=unary(name),
+        decompose=whole_in_float32(lambda a, x: formula(x)),
+        vjp=lambda g, y, a, x: [slope(g, y, x)],
+        samples=samples or of_one(),
+        traits=[POINTWISE],
+        doc=doc,
+    )
 
 
 def _number(value: float, like: Any) -> Any:
@@ -83,9 +109,15 @@ def _zeta_samples() -> Iterable[Sample]:
 
 
 zeta: OpDef = define(
-    "zeta", family=ELEMENTWISE, infer=binary("zeta", FLOATING), reference=plain(sm.zeta), vjp=_zeta_slopes, samples=_zeta_samples, traits=[POINTWISE],
+    "zeta",
+    family=ELEMENTWISE,
+    infer=binary("zeta", FLOATING),
+    reference=plain(sm.zeta),
+    vjp=_zeta_slopes,
+    samples=_zeta_samples,
+    traits=[POINTWISE],
     doc="Hurwitz's zeta function: the sum of (q + k)^-s over k >= 0.",
-)  # fmt: skip
+)
 
 
 TRIGAMMA_SERIES = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
@@ -134,9 +166,16 @@ def _polygamma_samples() -> Iterable[Sample]:
 
 
 polygamma: OpDef = define(
-    "polygamma", family=ELEMENTWISE, attrs=OrderAttrs, infer=_polygamma_type, decompose=whole_in_float32(_polygamma), samples=_polygamma_samples,
-    vjp=lambda g, y, a, x: [g * polygamma(x, n=a.n + 1)], traits=[POINTWISE], doc="The n-th derivative of digamma.",
-)  # fmt: skip
+    "polygamma",
+    family=ELEMENTWISE,
+    attrs=OrderAttrs,
+    infer=_polygamma_type,
+    decompose=whole_in_float32(_polygamma),
+    samples=_polygamma_samples,
+    vjp=lambda g, y, a, x: [g * polygamma(x, n=a.n + 1)],
+    traits=[POINTWISE],
+    doc="The n-th derivative of digamma.",
+)
 
 
 def _incomplete_slopes(factor: float) -> Callable[..., list[Any]]:
@@ -157,13 +196,25 @@ def _incomplete_samples() -> Iterable[Sample]:
 
 
 gammainc = define(
-    "gammainc", family=ELEMENTWISE, infer=binary("gammainc", FLOATING), reference=plain(sm.gammainc), vjp=_incomplete_slopes(1.0),
-    samples=_incomplete_samples, traits=[POINTWISE], doc="The regularised lower incomplete gamma function P(a, x).",
-)  # fmt: skip
+    "gammainc",
+    family=ELEMENTWISE,
+    infer=binary("gammainc", FLOATING),
+    reference=plain(sm.gammainc),
+    vjp=_incomplete_slopes(1.0),
+    samples=_incomplete_samples,
+    traits=[POINTWISE],
+    doc="The regularised lower incomplete gamma function P(a, x).",
+)
 gammaincc = define(
-    "gammaincc", family=ELEMENTWISE, infer=binary("gammaincc", FLOATING), reference=plain(sm.gammaincc), vjp=_incomplete_slopes(-1.0),
-    samples=_incomplete_samples, traits=[POINTWISE], doc="The regularised upper incomplete gamma function Q(a, x).",
-)  # fmt: skip
+    "gammaincc",
+    family=ELEMENTWISE,
+    infer=binary("gammaincc", FLOATING),
+    reference=plain(sm.gammaincc),
+    vjp=_incomplete_slopes(-1.0),
+    samples=_incomplete_samples,
+    traits=[POINTWISE],
+    doc="The regularised upper incomplete gamma function Q(a, x).",
+)
 
 
 # ---- Bessel functions ----
@@ -189,32 +240,85 @@ i1e: OpDef = _primitive("i1e", sm.i1e, _i1e_slope, of_one(0.2, 3), doc="exp(-|x|
 
 erfcx: OpDef = _primitive("erfcx", sm.erfcx, lambda g, y, x: g * (x * y * 2 - 2 / math.sqrt(PI)), doc="exp(x^2) erfc(x), without overflow.")
 ndtr = _composite(
-    "ndtr", lambda x: erfc(x * (-1 / ROOT_TWO)) * 0.5, lambda g, y, x: g * (exp(x * x * -0.5) * (1 / ROOT_TWO_PI)),
+    "ndtr",
+    lambda x: erfc(x * (-1 / ROOT_TWO)) * 0.5,
+    lambda g, y, x: g * (exp(x * x * -0.5) * (1 / ROOT_TWO_PI)),
     doc="The distribution function of the standard normal distribution.",
-)  # fmt: skip
+)
 log_ndtr: OpDef = _primitive(
-    "log_ndtr", sm.log_ndtr, lambda g, y, x: g * exp(x * x * -0.5 - y - LOG_ROOT_TWO_PI), doc="The logarithm of ndtr, exact in the left tail."
+    "log_ndtr",
+    sm.log_ndtr,
+    lambda g, y, x: g * exp(x * x * -0.5 - y - LOG_ROOT_TWO_PI),
+    doc="The logarithm of ndtr, exact in the left tail.",
 )
 
 # Wichura (1988), algorithm AS 241: quotients of polynomials around the middle, in the tails and in the far tails
 CENTRAL = (
-    (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457, 13731.693765509461125,
-     1971.5909503065514427, 133.14166789178437745, 3.387132872796366608),
-    (5226.495278852545925, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867, 5394.1960214247511077,
-     687.1870074920579083, 42.313330701600911252, 1.0),
-)  # fmt: skip
+    (
+        2509.0809287301226727,
+        33430.575583588128105,
+        67265.770927008700853,
+        45921.953931549871457,
+        13731.693765509461125,
+        1971.5909503065514427,
+        133.14166789178437745,
+        3.387132872796366608,
+    ),
+    (
+        5226.495278852545925,
+        28729.085735721942674,
+        39307.89580009271061,
+        21213.794301586595867,
+        5394.1960214247511077,
+        687.1870074920579083,
+        42.313330701600911252,
+        1.0,
+    ),
+)
 TAIL = (
-    (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258, 3.64784832476320460504,
-     5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734),
-    (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459, 0.68976733498510000455,
-     1.6763848301838038494, 2.05319162663775882187, 1.0),
-)  # fmt: skip
+    (
+        7.7454501427834140764e-4,
+        0.0227238449892691845833,
+        0.24178072517745061177,
+        1.27045825245236838258,
+        3.64784832476320460504,
+        5.7694972214606914055,
+        4.6303378461565452959,
+        1.42343711074968357734,
+    ),
+    (
+        1.05075007164441684324e-9,
+        5.475938084995344946e-4,
+        0.0151986665636164571966,
+        0.14810397642748007459,
+        0.68976733498510000455,
+        1.6763848301838038494,
+        2.05319162663775882187,
+        1.0,
+    ),
+)
 FAR_TAIL = (
-    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386, 0.026532189526576123093, 0.29656057182850489123,
-     1.7848265399172913358, 5.4637849111641143699, 6.6579046435011037772),
-    (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4, 0.0148753612908506148525,
-     0.13692988092273580531, 0.59983220655588793769, 1.0),
-)  # fmt: skip
+    (
+        2.01033439929228813265e-7,
+        2.71155556874348757815e-5,
+        0.0012426609473880784386,
+        0.026532189526576123093,
+        0.29656057182850489123,
+        1.7848265399172913358,
+        5.4637849111641143699,
+        6.6579046435011037772,
+    ),
+    (
+        2.04426310338993978564e-15,
+        1.4215117583164458887e-7,
+        1.8463183175100546818e-5,
+        7.868691311456132591e-4,
+        0.0148753612908506148525,
+        0.13692988092273580531,
+        0.59983220655588793769,
+        1.0,
+    ),
+)
 
 
 def _quotient(r: Any, parts: tuple[tuple[float, ...], tuple[float, ...]]) -> Any:
@@ -242,8 +346,12 @@ def _ndtri(p: Any) -> Any:
 
 
 ndtri = _composite(
-    "ndtri", _ndtri, lambda g, y, x: g * (exp(y * y * 0.5) * ROOT_TWO_PI), of_one(0.05, 0.95), doc="The quantile function of the standard normal distribution.",
-)  # fmt: skip
+    "ndtri",
+    _ndtri,
+    lambda g, y, x: g * (exp(y * y * 0.5) * ROOT_TWO_PI),
+    of_one(0.05, 0.95),
+    doc="The quantile function of the standard normal distribution.",
+)
 
 
 # ---- elementary combinations ----
@@ -271,9 +379,16 @@ def _logit_slope(g: Any, y: Any, a: LogitAttrs, x: Any) -> list[Any]:
 
 
 logit = define(
-    "logit", family=ELEMENTWISE, attrs=LogitAttrs, infer=unary("logit"), decompose=whole_in_float32(_logit), vjp=_logit_slope,
-    samples=lambda: [*of_one(0.1, 0.9)(), *of_one(0.25, 0.75, LogitAttrs(0.2))()], traits=[POINTWISE], doc="log(x / (1 - x)), the inverse of sigmoid.",
-)  # fmt: skip
+    "logit",
+    family=ELEMENTWISE,
+    attrs=LogitAttrs,
+    infer=unary("logit"),
+    decompose=whole_in_float32(_logit),
+    vjp=_logit_slope,
+    samples=lambda: [*of_one(0.1, 0.9, LogitAttrs())(), *of_one(0.25, 0.75, LogitAttrs(0.2))()],
+    traits=[POINTWISE],
+    doc="log(x / (1 - x)), the inverse of sigmoid.",
+)
 
 
 def _entr(x: Any) -> Any:
@@ -314,7 +429,14 @@ def _times_log(name: str, logarithm: OpDef, offset: float, doc: str) -> OpDef:
         return [gx, gy]
 
     return define(
-        name, family=ELEMENTWISE, infer=binary(name, FLOATING), decompose=whole_in_float32(formula), vjp=slopes, samples=of_two(0.3, 2), traits=[POINTWISE], doc=doc
+        name,
+        family=ELEMENTWISE,
+        infer=binary(name, FLOATING),
+        decompose=whole_in_float32(formula),
+        vjp=slopes,
+        samples=of_two(0.3, 2),
+        traits=[POINTWISE],
+        doc=doc,
     )
 
 
@@ -324,7 +446,10 @@ xlog1py = _times_log("xlog1py", log1p, 1.0, "x log(1 + y); 0 where x is 0, whate
 # ---- the derivative of gamma samples ----
 
 gamma_sample_slope = define(
-    "gamma_sample_slope", family=ELEMENTWISE, infer=binary("gamma_sample_slope", FLOATING), reference=plain(sm.gamma_sample_slope),
+    "gamma_sample_slope",
+    family=ELEMENTWISE,
+    infer=binary("gamma_sample_slope", FLOATING),
+    reference=plain(sm.gamma_sample_slope),
     vjp=NotDifferentiable("it is the slope of samples, found by quadrature"),
     samples=lambda: [
         Sample((draw((2, 3), 0.2, 4), draw((2, 3), 0.3, 6, 1)), tolerance=1e-4),
@@ -332,10 +457,31 @@ gamma_sample_slope = define(
         Sample((np.zeros((0, 2)), np.zeros((0, 2)))),
         Sample((np.array([1]), np.array([2])), error=RuntimeError, match="floating-point"),
     ],
-    traits=[POINTWISE], doc="d sample / d concentration of a sample of the gamma distribution, at a fixed quantile.",
-)  # fmt: skip
+    traits=[POINTWISE],
+    doc="d sample / d concentration of a sample of the gamma distribution, at a fixed quantile.",
+)
 
 __all__ = [
-    "LogitAttrs", "OrderAttrs", "digamma", "entr", "erfcx", "gamma_sample_slope", "gammainc", "gammaincc", "i0", "i0e", "i1", "i1e", "lgamma", "log_ndtr",
-    "logit", "ndtr", "ndtri", "polygamma", "sinc", "xlog1py", "xlogy", "zeta",
-]  # fmt: skip
+    "LogitAttrs",
+    "OrderAttrs",
+    "digamma",
+    "entr",
+    "erfcx",
+    "gamma_sample_slope",
+    "gammainc",
+    "gammaincc",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "lgamma",
+    "log_ndtr",
+    "logit",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "sinc",
+    "xlog1py",
+    "xlogy",
+    "zeta",
+]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.ops.reference_math import erf
+from monograph.ops.reference_math import erfc
 
 Array = Any
 
@@ -132,7 +132,8 @@ def zeta(s: Array, q: Array) -> Array:
     steps = np.where(q < 0, np.floor(-q) + 1, 0)
     value = _hurwitz(s, np.where(q > 0, q, q + steps))
     sign = np.where(np.mod(s, 2) == 0, 1.0, -1.0)
-    value = np.where(q < 0, value + sign * (_hurwitz(s, np.where(q < 0, -q - steps + 1, 1)) - _hurwitz(s, np.where(q < 0, 1 - q, 1))), value)
+    passed = _hurwitz(s, np.where(q < 0, -q - steps + 1, 1)) - _hurwitz(s, np.where(q < 0, 1 - q, 1))
+    value = np.where(q < 0, value + sign * passed, value)
     value = np.where((q <= 0) & ~whole, np.nan, value)
     value = np.where((q <= 0) & (np.floor(q) == q), np.inf, value)
     value = np.where(np.isposinf(s), np.where(q > 1, 0.0, np.where(q == 1, 1.0, np.inf)), value)
@@ -191,10 +192,10 @@ def _lower_series(a: Array, x: Array) -> Array:
     """P(a, x) for x < a + 1: x^a e^-x / gamma(a + 1) times 1 + x / (a + 1) + x^2 / ((a + 1) (a + 2)) ..."""
     term = total = np.ones_like(a)
     for k in range(1, 20000):
-        term = term * x / (a + k)
-        total = total + term
-        if not np.any(term > total * 1e-17):
+        term = np.where(term > total * 1e-17, term * x / (a + k), 0)
+        if not term.any():
             break
+        total = total + term
     return total * np.exp(a * np.log(x) - x - lgamma(a + 1))
 
 
@@ -203,7 +204,7 @@ def _upper_fraction(a: Array, x: Array) -> Array:
     tiny = 1e-300
     b = x + 1 - a
     c, d = np.full_like(b, 1 / tiny), 1 / b
-    h = d
+    h, going = d, np.ones(b.shape, bool)
     for k in range(1, 20000):
         n = -k * (k - a)
         b = b + 2
@@ -211,9 +212,10 @@ def _upper_fraction(a: Array, x: Array) -> Array:
         d = 1 / np.where(np.abs(d) < tiny, tiny, d)
         c = b + n / c
         c = np.where(np.abs(c) < tiny, tiny, c)
-        h = h * d * c
-        if not np.any(np.abs(d * c - 1) > 1e-16):
+        going = going & (np.abs(d * c - 1) > 1e-16)  # a value does not depend on how long its neighbours take
+        if not going.any():
             break
+        h = np.where(going, h * d * c, h)
     return h * np.exp(a * np.log(x) - x - lgamma(a))
 
 
@@ -276,4 +278,5 @@ def log_ndtr(x: Array) -> Array:
     """The logarithm of the normal distribution function."""
     x = np.asarray(x, np.float64)
     left = np.minimum(x, -1)
-    return np.where(x < -1, np.log(erfcx(-left / math.sqrt(2)) / 2) - left * left / 2, np.log((1 + erf(np.maximum(x, -1) / math.sqrt(2))) / 2))
+    right = np.log1p(-erfc(np.maximum(x, -1) / math.sqrt(2)) / 2)
+    return np.where(x < -1, np.log(erfcx(-left / math.sqrt(2)) / 2) - left * left / 2, right)

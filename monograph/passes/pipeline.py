@@ -10,7 +10,7 @@ from monograph.graph.node import Node
 from monograph.graph.verify import verify
 from monograph.passes.decompose import decompose
 from monograph.passes.graph import Graph, quiet
-from monograph.passes.simplify import cse, simplify
+from monograph.passes.simplify import simplify
 from monograph.passes.split_reductions import split_reductions
 
 
@@ -27,13 +27,10 @@ class Pass:
 def pipeline(keeps: Callable[[Node], bool]) -> list[Pass]:
     """The graph-to-graph passes for a target that keeps some composites whole."""
     return [
-        Pass("cse", cse),
         Pass("simplify", simplify),
         Pass("decompose", lambda g: decompose(g, keeps), gives=frozenset({"primitive"})),
-        Pass("simplify", simplify, needs=frozenset({"primitive"})),
         Pass("split_reductions", split_reductions, needs=frozenset({"primitive"})),
         Pass("simplify", simplify, needs=frozenset({"primitive"})),
-        Pass("cse", cse),
     ]
 
 

@@ -1,11 +1,11 @@
-"""simplify: rules that take work away and never change a bit of the result; cse: equal work is done once."""
+"""simplify: rules that take work away and never change a bit of the result; equal work is done once."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from monograph.core.shape import numel
-from monograph.graph.node import Node
+from monograph.graph.node import Node, copy_provenance
 from monograph.graph.op import Trait
 from monograph.ops import elementwise, movement, reduce, source
 from monograph.passes.graph import Graph, rewrite
@@ -78,24 +78,25 @@ def _rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
 
 
 def simplify(graph: Graph) -> Graph:
-    """Identities: multiplying by one, casts and movements that do nothing, movements of movements."""
-    return rewrite(graph, _rule)
-
-
-def cse(graph: Graph) -> Graph:
-    """Nodes of the same op, attributes and inputs become one node (impure ones excepted)."""
+    """Identities go (multiplying by one, casts and movements that do nothing, movements of movements), and equal nodes become one node."""
     seen: dict[Any, Node] = {}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        if Trait.IMPURE in node.op.traits or node.op is source.scalar:
+        simpler = _rule(node, inputs)
+        if simpler is not None:
+            return seen.setdefault((simpler.op, simpler.attrs, simpler.inputs, simpler.dtype), simpler) if _mergeable(simpler) else simpler
+        if not _mergeable(node):
             return None
         key = (node.op, node.attrs, inputs, node.dtype)
         found = seen.get(key)
         if found is None:
-            found = node if inputs == node.inputs else None
-            if found is None:
-                found = Node(node.op, inputs, node.attrs, node.shape, node.dtype)
-            seen[key] = found
+            found = seen[key] = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.shape, node.dtype)
+            if found is not node:
+                copy_provenance(node, found)
         return found
 
     return rewrite(graph, rule)
+
+
+def _mergeable(node: Node) -> bool:
+    return Trait.IMPURE not in node.op.traits and node.op is not source.scalar

@@ -10,7 +10,7 @@ import math
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +21,6 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArtifactError
 from monograph.nn.module import Module
 from monograph.serialization.pickle_machine import DEEPEST, key
-from monograph.tensor import FUNCTIONS
 from monograph.tensor.core import Device, Size, Tensor
 
 _SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
@@ -180,7 +179,7 @@ def _leaf(kind: str, content: Any) -> Any:
     if kind == "device":
         return Device(content)
     if kind == "path":
-        return str(content)
+        return Path(content)
     if kind in ("slice", "range"):
         return (slice if kind == "slice" else range)(*content)
     if kind == "numpy":
@@ -192,7 +191,3 @@ def _leaf(kind: str, content: Any) -> Any:
         return array[()] if scalar else array
     raise ArtifactError(f"the tree has a place of unknown kind {kind!r}: the file was written by a newer monograph, or is damaged")
 
-
-def same_dtype(t: Tensor, name: str) -> Tensor:
-    """The tensor as the tree says it was: complex128 travels as pairs of float64."""
-    return FUNCTIONS["view_as_complex"](t) if name == "complex128" and t.dtype is dtypes.float64 else t

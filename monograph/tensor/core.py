@@ -94,7 +94,7 @@ class Tensor:
     _twins: list[Any] | None = None
     _silent = False  # writes through .data do not count as overwriting saved values
     _shared: Any = None  # the buffer that NumPy sees too, while it does
-    _seen: tuple[Node, Node] | None = None  # of a view: (base node, view node) last read
+    _seen: tuple[Node | None, Node] | None = None  # of a view: (base node, view node) last read
     _retains = False  # retain_grad() was called
     _leaf_hooks: list[Any] | None = None  # of a leaf: what is called with its gradient
     _post_hooks: list[Any] | None = None  # of a leaf: what is called when its .grad has grown
@@ -144,23 +144,32 @@ class Tensor:
             from_base._shared = None
             from_base._simple = not from_base._leaf_flag
             return self._read() if self._base is not None else from_base._node  # type: ignore[return-value]
-        return shared.snapshot(from_base._node, self._steps)
+        node = shared.snapshot(from_base._node, self._steps)
+        if self._base is not None:
+            self._seen = (None, source.placeholder(node.shape, node.dtype))  # the type only: the value is a matter of the moment
+        return node
 
     # ---- facts ----
+    def _type(self) -> Node:
+        """A node of this tensor's shape and dtype, not necessarily of its value."""
+        if self._node is not None:
+            return self._node
+        return self._read() if self._seen is None else self._seen[1]
+
     @property
     def shape(self) -> Size:
         """The sizes of the dimensions."""
-        return Size((self._node if self._simple else self._read()).shape)  # type: ignore[union-attr]
+        return Size(self._type().shape)
 
     @property
     def dtype(self) -> DType:
         """The element type."""
-        return (self._node if self._node is not None else self._read()).dtype
+        return self._type().dtype
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return len((self._node if self._node is not None else self._read()).shape)
+        return len(self._type().shape)
 
     @property
     def device(self) -> Device:

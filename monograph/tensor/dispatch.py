@@ -55,6 +55,12 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
     return t
 
 
+def finish(node: Node) -> Tensor:
+    """A tensor of a node that was just recorded."""
+    recorded(node)
+    return wrap(node)
+
+
 def recorded(node: Node) -> None:
     """What follows the recording of an op: nothing mostly, else evaluation (past the limits of pending work, in anomaly mode ...)."""
     now = MODES.now

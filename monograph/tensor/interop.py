@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -11,7 +12,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
-from monograph.graph.node import Node
+from monograph.graph.node import Node, record
 from monograph.ops import movement, source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, Device, Tensor, node_of, wrap
@@ -26,43 +27,89 @@ def host_array(t: Tensor) -> np.ndarray:
 
 
 def _materialised(t: Tensor) -> np.ndarray:
+    base = t if t._base is None else t._base
+    if base._shared is not None and base._shared.alive():
+        return _stepped(base._shared.array(base._node), t._steps)
     node = node_of(t)
     if node.value is None:
         evaluator.evaluate([node])
     return node.value.array(node.shape, node.dtype.np)
 
 
+def _stepped(array: np.ndarray, steps: Any) -> np.ndarray:
+    """The view of an array that a view of its tensor is."""
+    for op, attrs in steps:
+        array = op.reference(attrs, array)
+    return array
+
+
+BORROWED = 1 << 16  # bytes from which on NumPy's memory is computed on where it lies, at once, instead of being copied for later
+
+
 class Shared:
     """Memory that a tensor and NumPy both see. What is written on either side is seen on the other."""
 
-    def __init__(self, buffer: Buffer, holder: Any = None) -> None:
+    def __init__(self, buffer: Buffer, root: np.ndarray | None = None) -> None:
         self.buffer = buffer
-        self._holder = holder  # a weak reference to the array handed out; None: the array came from outside and may be written any time
+        # A weak reference to the bytes below all arrays handed out; None: the array came from outside.
+        self._root = None if root is None else weakref.ref(root)
 
     def alive(self) -> bool:
         """Whether anyone outside can still see the memory."""
-        return self._holder is None or self._holder() is not None
+        return _others_hold(self.buffer._keep) if self._root is None else self._root() is not None
+
+    def array(self, node: Any) -> np.ndarray:
+        """The whole memory as the array of `node`'s type; handed out, it counts as one that is alive."""
+        root = None if self._root is None else self._root()
+        if root is None:
+            return self.buffer.array(node.shape, node.dtype.np)
+        return np.ndarray(node.shape, node.dtype.np, root)
 
     def snapshot(self, node: Node, steps: Any) -> Node:
-        """The current value of (a view of) the memory as a node of its own."""
-        array = self.buffer.array(node.shape, node.dtype.np)
-        viewed = array
+        """The current value of (a view of) the memory as a node, which recorded ops may read however late they run.
+
+        Little is copied. Much is read where it is, and the op that is being recorded is evaluated at once.
+        """
+        viewed = _stepped(self.array(node), steps)
+        if viewed.nbytes <= BORROWED:
+            copy = Buffer(viewed.nbytes)
+            copy.array(viewed.shape, viewed.dtype)[...] = viewed
+            return source.from_value(copy, tuple([int(n) for n in viewed.shape]), node.dtype)
+        made = source.from_value(self.buffer, node.shape, node.dtype)
         for op, attrs in steps:
-            viewed = op.reference(attrs, viewed)
-        copy = Buffer(viewed.nbytes)
-        copy.array(viewed.shape, viewed.dtype)[...] = viewed
-        return source.from_value(copy, tuple(int(n) for n in viewed.shape), node.dtype)
+            made = record(op, (made,), attrs)
+        MODES.now.special = True
+        return made
 
     def written(self, t: Tensor) -> None:
         """The tensor has a new value: it goes into the shared memory now."""
         if not self.alive():
             t._shared = None
             return
-        new = t._node
-        evaluator.evaluate([new])  # type: ignore[list-item]
-        if new.value.ptr != self.buffer.ptr:  # type: ignore[union-attr]
-            self.buffer.array(new.shape, new.dtype.np)[...] = new.value.array(new.shape, new.dtype.np)  # type: ignore[union-attr]
-        t._node = source.from_value(self.buffer, new.shape, new.dtype)  # type: ignore[union-attr]
+        new: Any = t._node
+        evaluator.evaluate([new])
+        if new.value.ptr != self.buffer.ptr:
+            self.buffer.array(new.shape, new.dtype.np)[...] = new.value.array(new.shape, new.dtype.np)
+        t._node = source.from_value(self.buffer, new.shape, new.dtype)
+
+
+def _others_hold(array: np.ndarray) -> bool:
+    """Whether anyone but us holds an array that came from outside, or the arrays that it is a view of."""
+    if sys.getrefcount(array) > ALONE:
+        return True
+    return array.base is not None and (not isinstance(array.base, np.ndarray) or _others_hold(array.base))
+
+
+class _Holder:
+    keep = None
+
+
+def _measured(array: np.ndarray) -> int:
+    return sys.getrefcount(array)
+
+
+_Holder.keep = np.zeros(1)  # type: ignore[assignment]
+ALONE = _measured(_Holder.keep)  # type: ignore[arg-type] # what an array's count is when one attribute holds it: differs between Pythons
 
 
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
@@ -80,37 +127,62 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     if base._device is not CPU:
         raise TypeError(f"can't convert {base._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
     if base._shared is None or not base._shared.alive():
-        node = base._node
-        evaluator.evaluate([node])  # type: ignore[list-item]
-        array = node.value.array(node.shape, node.dtype.np)  # type: ignore[union-attr]
-        root = array
-        while isinstance(root.base, np.ndarray):
-            root = root.base
-        shared = Shared(node.value, weakref.ref(root))  # type: ignore[union-attr]
-        for reference in base._twins or [weakref.ref(base)]:
-            twin = reference()
-            if twin is not None and twin._node is not None:
-                twin._shared, twin._simple = shared, False
-    else:
-        array = base._shared.buffer.array(base._node.shape, base._node.dtype.np)  # type: ignore[union-attr]
-    for op, attrs in self._steps:
-        array = op.reference(attrs, array)
-    return array
+        return _stepped(_share(base), self._steps)
+    return _stepped(base._shared.array(base._node), self._steps)
+
+
+def _share(base: Tensor) -> np.ndarray:
+    """Opens the memory of a base tensor (and its twins) to NumPy."""
+    node: Any = base._node
+    waiting = _readers(node)
+    if waiting:
+        evaluator.evaluate(waiting)  # they mean the value of now
+    evaluator.evaluate([node])
+    array = node.value.array(node.shape, node.dtype.np)
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    shared = Shared(node.value, root)
+    for reference in base._twins or [weakref.ref(base)]:
+        twin = reference()
+        if twin is not None and twin._node is not None:
+            twin._shared, twin._simple = shared, False
+    return shared.array(node)
+
+
+def _readers(node: Node) -> list[Node]:
+    """Pending nodes that read `node`."""
+    reached = {id(node)}
+    for n in MODES.pending:
+        if n.value is None and any(id(i) in reached or (i.op is source.leaf and id(i.inputs[0]) in reached) for i in n.inputs):
+            reached.add(id(n))
+    return [n for n in MODES.pending if id(n) in reached and n.dtype is not None]
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares memory with a NumPy array: writes on either side are seen on the other. Copies if the array is not row-major."""
+    """A tensor that shares memory with a NumPy array: writes on either side are seen on the other.
+
+    Copies if the array's memory has gaps (a slice with a step, say). Raises ValueError for negative strides, TypeError for other dtypes.
+    """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     if any(s < 0 for s in array.strides):
         raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. Use array.copy().")
     d = dtypes.from_numpy(array.dtype)
-    if not array.dtype.isnative or not array.flags.c_contiguous:
-        array = np.ascontiguousarray(array, dtype=d.np).reshape(array.shape)
-    buffer = Buffer.from_array(array)
-    t = wrap(source.from_value(buffer, tuple(array.shape), d))
-    t._shared, t._simple = Shared(buffer), False
-    return t
+    if not array.dtype.isnative:
+        array = array.astype(d.np)
+    order: tuple[int, ...] = ()
+    if not array.flags.c_contiguous:
+        # Row-major in another order of dimensions (a transposed array): a permuted view of the memory.
+        falling = tuple(sorted(range(array.ndim), key=lambda i: -array.strides[i]))
+        if array.transpose(falling).flags.c_contiguous:
+            array = array.transpose(falling)
+            order = tuple(falling.index(i) for i in range(array.ndim))
+        else:
+            array = np.ascontiguousarray(array)
+    t = wrap(source.from_value(Buffer.from_array(array), tuple(array.shape), d))
+    t._shared, t._simple = Shared(t._node.value), False  # type: ignore[union-attr]
+    return METHODS["permute"](t, order) if order else t
 
 
 def item(self: Tensor) -> Any:

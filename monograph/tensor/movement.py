@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from monograph.core.errors import DimensionError, ShapeError
+from monograph.core.modes import MODES
 from monograph.core.shape import broadcast_all, contiguous_strides, infer_reshape, normalize_dim, numel
 from monograph.core.symbol import Sym
 from monograph.graph.node import Node
@@ -33,7 +34,7 @@ def sizes(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _shape(x: Tensor) -> tuple[Any, ...]:
-    return read(x).shape
+    return x._type().shape if MODES.now.capture is None else read(x).shape
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:  # noqa: A002

@@ -11,8 +11,8 @@ from monograph.core.shape import normalize_dim, normalize_dims
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import compare, elementwise, index, norm, reduce, scan, sort, source
-from monograph.tensor.core import Tensor, wrap
-from monograph.tensor.dispatch import cast_node, emit, read
+from monograph.tensor.core import Tensor
+from monograph.tensor.dispatch import cast_node, emit, finish, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, deliver, publish
 
 Dims = int | Sequence[int] | None
@@ -97,7 +97,7 @@ def _variance(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction:
 
 def var(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
     """The variance over dimensions, divided by n - correction (1 by default)."""
-    return deliver(wrap(_variance(input, dim, unbiased, keepdim, correction, "var", kwargs)), out)
+    return deliver(finish(_variance(input, dim, unbiased, keepdim, correction, "var", kwargs)), out)
 
 
 def std(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
@@ -176,10 +176,10 @@ def _with_index(name: str, extreme: OpDef, position: OpDef, pair: Any, elementwi
             return deliver(emit(extreme, x, dims=tuple(range(len(x.shape))), keepdim=False), out)
         d = normalize_dim(dim, len(x.shape))
         if not x.shape:
-            return pair(wrap(x), wrap(source.constant(0, dtypes.int64)))
+            return pair(finish(x), finish(source.constant(0, dtypes.int64)))
         at = position(x, dim=d, keepdim=True)
-        values = wrap(index.gather(x, at, dim=d))
-        indices = wrap(at)
+        values = finish(index.gather(x, at, dim=d))
+        indices = finish(at)
         return pair(values, indices) if keep else pair(METHODS["squeeze"](values, d), METHODS["squeeze"](indices, d))
 
     function.__doc__ = f"{name} of all elements; with `dim` a pair (values, indices); with another tensor, element by element."
@@ -237,7 +237,7 @@ _scan("cumprod", scan.cumprod)
 
 def _pair(op: OpDef, x: Node, kind: Any, **attrs: Any) -> Any:
     node = op(x, **attrs)
-    return kind(wrap(source.project(node, index=0)), wrap(source.project(node, index=1)))
+    return kind(finish(source.project(node, index=0)), finish(source.project(node, index=1)))
 
 
 publish("cummax", lambda input, dim: _pair(scan.cummax, read(input), CummaxResult, dim=normalize_dim(dim, input.ndim)))
@@ -309,7 +309,7 @@ def norm_(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dt
     else:
         q = source.constant(float(p), x.dtype)
         result = elementwise.pow(reduce.sum(elementwise.pow(elementwise.abs(x), q), dims=dims, keepdim=keepdim), source.constant(1.0 / p, x.dtype))
-    return deliver(wrap(result), out)
+    return deliver(finish(result), out)
 
 
 publish("norm", norm_)

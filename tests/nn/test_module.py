@@ -85,7 +85,7 @@ def test_wrong_assignments() -> None:
         m.steps = 3
     with pytest.raises(KeyError, match="already exists"):
         m.register_buffer("width", mg.zeros(1))
-    with pytest.raises(KeyError, match=r"can't contain"):
+    with pytest.raises(KeyError, match='contain "[.]"'):
         m.register_parameter("a.b", nn.Parameter(mg.zeros(1)))
     with pytest.raises(TypeError, match="is not a Module subclass"):
         m.add_module("x", 3)
@@ -197,7 +197,7 @@ def test_extra_state_and_state_hooks() -> None:
     assert b.count == 7 and list(a.state_dict()) == ["_extra_state"]
     m, calls = Block(), []
     m.register_state_dict_pre_hook(lambda *args: calls.append("pre"))
-    m.register_state_dict_post_hook(lambda module, state, prefix, meta: state.pop(prefix + "steps") and None)
+    m.register_state_dict_post_hook(lambda module, state, prefix, meta: state.__delitem__("steps") if not prefix else None)
     assert "steps" not in m.state_dict() and calls == ["pre"]
     m.register_load_state_dict_pre_hook(lambda module, state, *rest: calls.append("load"))
     m.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.clear())
