@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -66,11 +67,9 @@ class Child:
 
     def ask(self, steps: int) -> float:
         assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the empty answer below tells
             self.process.stdin.write(f"{steps}\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{self.name!r} ended with exit status {self.process.wait()}; its error is above")
@@ -78,7 +77,8 @@ class Child:
 
     def close(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self.process.stdin.close()
         self.process.wait(timeout=30)
 
 

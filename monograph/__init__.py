@@ -31,11 +31,14 @@ globals().update({name: function for name, function in _FUNCTIONS.items() if not
 newaxis = None
 
 # Rooms and names that are fetched when first asked for, so that `import monograph` stays quick.
-_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random")
+_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random", "serialization", "amp")
 _LAZY = {
     "compile": "monograph.tensor.compiling",
     "explain": "monograph.tensor.compiling",
     "GradientTape": "monograph.tensor.tape",
+    "autocast": "monograph.amp.autocast",
+    "load": "monograph.serialization",
+    "save": "monograph.serialization",
 }
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from monograph.core import knobs
 
-
 EAGER = knobs.eager.get()
 
 
@@ -155,8 +154,24 @@ class set_grad_enabled(_Switch):  # noqa: N801
     def __enter__(self) -> None:
         MODES.grad = self.value
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._undo()
+        return super().__call__(*args, **kwargs)
+
+    def _undo(self) -> None:
+        """As a decorator it says nothing about the code around."""
+        MODES.grad = self._before.pop()
+
     def _clone(self) -> _Switch:
-        return type(self)(self.value)
+        return _Scoped(self.name, self.value)
+
+
+class _Scoped(_Switch):
+    """A mode set to any value for a block."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        super().__init__()
+        self.name, self.value = name, value
 
 
 class inference_mode(_Switch):  # noqa: N801

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,27 +23,33 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     >>> broadcast((3, 1), (4,))
     (3, 4)
     """
-    if a == b:
-        return a
     if not b:
         return a
     if not a:
         return b
+    if len(a) == len(b) and a == b:
+        return a
     short, long = (a, b) if len(a) < len(b) else (b, a)
     result = list(long)
     offset = len(long) - len(short)
     for i, s in enumerate(short):
         n = long[offset + i]
-        if s == n:
+        # Ones first: whether a symbolic size equals another one is a question to the program, which is asked only where the answer counts.
+        if s is n or s == 1:
             continue
         if n == 1:
             result[offset + i] = s
-        elif s != 1:
+        elif s != n:
             raise ShapeError(
                 f"The size of tensor a ({a[i - len(short)]}) must match the size of tensor b ({b[i - len(short)]}) at non-singleton dimension "
                 f"{offset + i}: shapes {list(a)} and {list(b)} do not broadcast"
             )
     return tuple(result)
+
+
+def same(a: Shape, b: Shape) -> bool:
+    """Whether two shapes are equal. Unlike `==` of tuples it asks nothing of symbolic sizes when the numbers of dimensions differ already."""
+    return a is b or (len(a) == len(b) and a == b)
 
 
 def broadcast_all(shapes: Sequence[Shape]) -> Shape:
@@ -63,6 +70,11 @@ def normalize_dim(dim: int, ndim: int) -> int:
 
 def normalize_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Dimension numbers made non-negative, sorted, unique; None or () means all of them."""
+    return _normalized(tuple(dims) if isinstance(dims, list) else dims, ndim)
+
+
+@lru_cache(2048)
+def _normalized(dims: Any, ndim: int) -> tuple[int, ...]:
     if dims is None:
         return tuple(range(ndim))
     if isinstance(dims, int):
@@ -71,7 +83,7 @@ def normalize_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     if not out:
         return tuple(range(ndim))
     if len(set(out)) != len(out):
-        raise ShapeError(f"dim {[d for d in out if out.count(d) > 1][0]} appears multiple times in the list of dims {list(dims)}")
+        raise ShapeError(f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list of dims {list(dims)}")
     if ndim == 0:
         return ()
     return tuple(sorted(out))
@@ -80,8 +92,8 @@ def normalize_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
 def reduced_shape(shape: Shape, dims: tuple[int, ...], keepdim: bool) -> Shape:
     """The shape after reducing `dims` (non-negative, sorted)."""
     if keepdim:
-        return tuple(1 if i in dims else s for i, s in enumerate(shape))
-    return tuple(s for i, s in enumerate(shape) if i not in dims)
+        return tuple([1 if i in dims else s for i, s in enumerate(shape)])
+    return tuple([s for i, s in enumerate(shape) if i not in dims])
 
 
 def contiguous_strides(shape: Shape) -> Shape:

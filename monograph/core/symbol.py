@@ -147,10 +147,10 @@ class Sym:
         return self - (self // other) * other
 
     def __truediv__(self, other: Any) -> Any:
-        return int(self) / other
+        return int(self) / other if isinstance(other, int | float | Sym) else NotImplemented
 
     def __rtruediv__(self, other: Any) -> Any:
-        return other / int(self)
+        return other / int(self) if isinstance(other, int | float) else NotImplemented
 
     def __pow__(self, n: int) -> Any:
         result: Any = 1
@@ -192,9 +192,21 @@ class Sym:
         difference = self - other
         if isinstance(difference, int):
             return {"<": difference < 0, "<=": difference <= 0, ">": difference > 0, ">=": difference >= 0}[relation]
-        if isinstance(difference, Sym) and all(c > 0 for c in difference.terms.values()):
-            return relation in (">", ">=")
+        if isinstance(difference, Sym):
+            low, high = difference._bounds()
+            if low is not None and (low > 0 or (low == 0 and relation in (">=", "<"))):
+                return relation in (">", ">=")
+            if high is not None and (high < 0 or (high == 0 and relation in ("<=", ">"))):
+                return relation in ("<", "<=")
         return self._compare(relation, other)
+
+    def _bounds(self) -> tuple[int | None, int | None]:
+        """(least, greatest) value that is possible with every named size at least 1, None where there is no bound."""
+        if any(atom[0] == "[" for monomial in self.terms for atom in monomial):
+            return (0, None) if all(c > 0 for c in self.terms.values()) else (None, None)
+        constant = sum(self.terms.values())  # every size at its least
+        others = [c for monomial, c in self.terms.items() if monomial]
+        return (constant if min(others) > 0 else None), (constant if max(others) < 0 else None)
 
     def __lt__(self, other: Any) -> bool:
         return self._order("<", other)

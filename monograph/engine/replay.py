@@ -6,8 +6,8 @@ middle finishes it and then goes on its way, so a parameter is never half update
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any
 
 from monograph.engine import evaluator
@@ -18,6 +18,7 @@ from monograph.graph.node import Node
 from monograph.ops import source
 
 FIXED, ARGUMENT, GRADIENT = 0, 1, 2
+SOURCE = source.source
 MISS: Any = object()
 BRANCHES_KEPT = 8
 
@@ -25,7 +26,7 @@ BRANCHES_KEPT = 8
 class Place:
     """Where a tensor that the program reads or writes is found: bound to the function, an argument, or the .grad of another place."""
 
-    __slots__ = ("at", "dtype", "kind", "last", "leaf", "needs", "shape", "tensor", "view")
+    __slots__ = ("at", "dtype", "kind", "last", "leaf", "needed", "needs", "shape", "tensor", "view")
 
     def __init__(self, kind: int, at: int, tensor: Any, node: Node, leaf: bool, view: bool) -> None:
         self.kind, self.at = kind, at
@@ -33,6 +34,11 @@ class Place:
         self.shape, self.dtype, self.needs = node.shape, node.dtype, node.requires_grad is True
         self.leaf, self.view = leaf, view
         self.last: Any = None  # of a fixed place: the node that passed the test last time
+        self.needed = False  # its value is read, not only replaced
+
+    def takes(self, t: Any, node: Node) -> bool:
+        """Whether the program was made for this tensor's type and role."""
+        return node.shape == self.shape and node.dtype is self.dtype and t._leaf_flag is self.leaf and (node.requires_grad is True) is self.needs
 
 
 class Slot:
@@ -77,7 +83,6 @@ class Entry:
         self.idle: list[Any] = []  # parameters without a gradient, which an optimiser passes over
         self.generators: list[Any] = []
         self.root: Any = None
-        self.needs_values: list[bool] = []
         self._index: dict[Any, int] = {}
         self.captures = 0
         self.replays = 0
@@ -171,18 +176,17 @@ class Entry:
         self.idle += [p for p in watch.parameters if id(p) not in touched and p._grad is None]
 
     def _mark_needed(self) -> None:
-        self.needs_values = [False] * len(self.places)
         todo = [self.root]
         while todo:
             at = todo.pop()
             if isinstance(at, Split):
                 todo.extend(at.branches.values())
                 if at.passed is not None and at.passed[0] == PLACE:
-                    self.needs_values[at.passed[1]] = True
+                    self.places[at.passed[1]].needed = True
             if isinstance(at, Split | ClosedFinal) and at.part is not None:
                 for kind, number in at.part.picks:
                     if kind == PLACE:
-                        self.needs_values[number] = True
+                        self.places[number].needed = True
 
     # ---- replaying ----
     def gather(self, arguments: Sequence[Any]) -> tuple[list[Any], list[Any]] | None:
@@ -190,25 +194,25 @@ class Entry:
         tensors: list[Any] = []
         buffers: list[Any] = []
         waiting: list[Any] | None = None
-        for place, needed in zip(self.places, self.needs_values, strict=True):
-            kind = place.kind
-            if kind == FIXED:
+        for place in self.places:
+            if place.kind == FIXED:
                 t = place.tensor
-            elif kind == ARGUMENT:
-                t = arguments[place.at]
+                node = t._node
+                if node is not place.last or t._leaf_flag is not place.leaf or t._shared is not None:
+                    node = plain_node(t)
+                    if not place.takes(t, node):
+                        return None
+                    place.last = node
             else:
-                t = tensors[place.at]._grad
+                t = arguments[place.at] if place.kind == ARGUMENT else tensors[place.at]._grad
                 if t is None:
                     return None
-            tensors.append(t)
-            node = t._node if t._simple else plain_node(t)
-            if node is not place.last or t._leaf_flag is not place.leaf:
-                if node.shape != place.shape or node.dtype is not place.dtype or t._leaf_flag is not place.leaf or (node.requires_grad is True) is not place.needs:
+                node = t._node if t._simple else plain_node(t)
+                if not place.takes(t, node):
                     return None
-                if kind == FIXED:
-                    place.last = node
+            tensors.append(t)
             value = node.value
-            if value is None and needed:
+            if value is None and place.needed:
                 if waiting is None:
                     waiting = []
                 waiting.append((len(buffers), node))
@@ -278,29 +282,26 @@ class Entry:
 
     def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any]) -> Any:
         results: Results = final.results
-        nodes = final.part.outputs
-        types = final.types
-        places = self.places
-        writes = []
-        for place, target, bump in results.writes:
-            t = tensors[place]
-            like = nodes[target]
-            node = Node(source.source, (), types[target], like.shape, like.dtype)
-            node.value = outputs[target]
-            writes.append((t, node, t._version_count + bump, places[place]))
+        places, types = self.places, final.types
+        writes = [(tensors[p], outputs[target], tensors[p]._version_count + bump, types[target], places[p]) for p, target, bump in results.writes]
         made = [self._new_tensor(base, final, outputs) for base in results.bases]
-        grads = [(tensors[owner], self._new_grad(how, what, final, outputs, tensors)) for owner, how, what in results.grads]
         interrupted: BaseException | None = None
         while True:
             try:
-                for t, node, version, place in writes:
-                    if t._node is not node:
-                        self._write(t, node)
+                for t, value, version, kind, place in writes:
+                    node = t._node
+                    if node.value is not value:
+                        if t._twins is None and t._shared is None and t._leaf is None and getrefcount(node) <= ALONE and node.op is SOURCE:
+                            node.value = value  # nobody else can see this node: it is as good as a new one
+                        else:
+                            self._write(t, _valued(kind, value), place)
                     t._version_count = version
-                    if place.kind == FIXED:
-                        place.last = node
-                for t, g in grads:
-                    t._grad = g
+                for owner, how, what in results.grads:
+                    t = tensors[owner]
+                    if how == "new":
+                        self._set_grad(t, types[what], outputs[what])
+                    else:
+                        t._grad = tensors[what] if how == "place" else None
                 break
             except KeyboardInterrupt as error:
                 interrupted = error
@@ -311,38 +312,39 @@ class Entry:
         return result
 
     @staticmethod
-    def _write(t: Any, node: Node) -> None:
-        old = t._node
+    def _write(t: Any, new: Node, place: Place) -> None:
         if t._twins is not None and all((twin := r()) is None or twin is t for r in t._twins):
             t._twins = None
-        if t._twins is None and t._shared is None and t._leaf is None and sys.getrefcount(old) <= ALONE:
-            t._node = node
-        else:
-            t._write(node)
+        t._write(new)
+        if place.kind == FIXED:
+            place.last = t._node
+
+    def _set_grad(self, t: Any, kind: Any, value: Any) -> None:
+        g = t._grad
+        if g is not None and g._simple and getrefcount(g) <= ALONE_GRAD and g._twins is None and not g._version_count:
+            node = g._node
+            if node.value is value:
+                return
+            if node.op is SOURCE and getrefcount(node) <= ALONE_GRAD:
+                node.value = value
+                return
+        t._grad = self.front.wrap(_valued(kind, value))
 
     def _new_tensor(self, base: tuple[int, Any, bool], final: ClosedFinal, outputs: list[Any]) -> Any:
         target, kind, leaf = base
-        like = final.part.outputs[target]
-        if final.freed[target]:
+        if final.freed[target]:  # its history was consumed by a backward pass inside
+            like = final.part.outputs[target]
             node = Node(like.op, (), like.attrs, like.shape, like.dtype)
             node.requires_grad = evaluator.FREED  # type: ignore[assignment]
+            node.value = outputs[target]
         else:
-            node = Node(source.source, (), final.types[target], like.shape, like.dtype)
-        node.value = outputs[target]
+            node = _valued(final.types[target], outputs[target])
         t = self.front.wrap(node)
         if kind is not None:
             t.__class__ = kind
         if leaf:
             t.requires_grad_()
         return t
-
-    def _new_grad(self, how: str, what: int, final: ClosedFinal, outputs: list[Any], tensors: list[Any]) -> Any:
-        if how == "new":
-            like = final.part.outputs[what]
-            node = Node(source.source, (), final.types[what], like.shape, like.dtype)
-            node.value = outputs[what]
-            return self.front.wrap(node)
-        return tensors[what] if how == "place" else None
 
     def _record(self, final: Any, tensors: list[Any], lives: list[Any], carried: list[Any]) -> Any:
         assert isinstance(final, OpenFinal)
@@ -406,19 +408,24 @@ class Unknown(Exception):  # noqa: N818 - a branch, not an error
         self.split = split
 
 
-def _references(t: Any) -> int:
-    old = t._node
-    return sys.getrefcount(old)
+def _valued(kind: Any, value: Any) -> Node:
+    """A source of this type with a value."""
+    node = Node(SOURCE, (), kind, kind.shape, kind.dtype)
+    node.value = value
+    return node
 
 
 class _Holder:
-    __slots__ = ("_node",)
+    __slots__ = ("held",)
 
 
-def _measured() -> int:
+def _references() -> int:
+    """What sys.getrefcount says of an object that one attribute and one local variable refer to: it differs between Pythons."""
     holder = _Holder()
-    holder._node = object()
-    return _references(holder)
+    holder.held = object()
+    found = holder.held
+    return getrefcount(found)
 
 
-ALONE = _measured() + 1  # the tensor and the entry's memory of it (`Place.last`): nobody else can see the old value
+ALONE_GRAD = _references()
+ALONE = ALONE_GRAD + 1  # the entry remembers the node too (`Place.last`)

@@ -8,7 +8,7 @@ from typing import Any
 from monograph.core.dtype import bool_
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError
-from monograph.core.shape import Shape, broadcast
+from monograph.core.shape import Shape, broadcast, same
 from monograph.graph.node import Node
 from monograph.graph.op import REGISTRY
 from monograph.ops.source import constant
@@ -32,7 +32,7 @@ def sum_to(g: Any, shape: Shape) -> Any:
     `sum` and `reshape` are looked up by name: their own gradients need this function.
     """
     have = g.shape
-    if have == shape:
+    if same(have, shape):
         return g
     extra = len(have) - len(shape)
     dims = tuple(i for i, s in enumerate(have) if i < extra or (shape[i - extra] == 1 and s != 1))
@@ -41,7 +41,7 @@ def sum_to(g: Any, shape: Shape) -> Any:
     if not extra:
         return REGISTRY["sum"](g, dims=dims, keepdim=True)
     summed = REGISTRY["sum"](g, dims=dims, keepdim=False)
-    return summed if summed.shape == shape else REGISTRY["reshape"](summed, shape=shape)
+    return summed if same(summed.shape, shape) else REGISTRY["reshape"](summed, shape=shape)
 
 
 def lift(value: Any, like: Node) -> Any:
@@ -68,7 +68,7 @@ def mismatch(name: str, *nodes: Any) -> DTypeError:
 
 def common_shape(s: Shape, t: Shape) -> Shape:
     """`broadcast` with the frequent cases first."""
-    if s == t or not t:
+    if s is t or not t:
         return s
     return broadcast(s, t) if s else t
 
@@ -97,7 +97,7 @@ def binary(name: str, allowed: str = ANY) -> Infer:
             raise refuse(name, d, allowed)
         s = x.shape
         t = y.shape
-        if s == t or not t:
+        if s is t or not t:
             return s, d
         return (broadcast(s, t) if s else t), d
 
@@ -140,7 +140,7 @@ def comparison(name: str, allowed: str = ANY) -> Infer:
             raise refuse(name, d, allowed)
         s = x.shape
         t = y.shape
-        if s == t or not t:
+        if s is t or not t:
             return s, bool_
         return (broadcast(s, t) if s else t), bool_
 

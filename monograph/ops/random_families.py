@@ -37,7 +37,8 @@ def _infer(name: str, parameters: int) -> Callable[..., tuple[Shape, DType]]:
             if x.dtype is not first.dtype:
                 raise mismatch(name, *given)
             if x.shape != first.shape:
-                raise ShapeError(f"{name} takes parameters of one shape, got {', '.join(str(list(p.shape)) for p in given)}: expand them first")
+                shapes = ", ".join(str(list(p.shape)) for p in given)
+                raise ShapeError(f"{name} takes parameters of one shape, got {shapes}: expand them first")
         if key.shape != () or offset.shape != () or key.dtype is not int64 or offset.dtype is not int64:
             got = f"{key.dtype.name}{list(key.shape)} and {offset.dtype.name}{list(offset.shape)}"
             raise ShapeError(f"{name} takes key and offset as 0-d int64, got {got}")

@@ -61,7 +61,7 @@ def run(stream: IO[bytes], surroundings: Surroundings) -> Any:
             raise ArtifactError(f"damaged pickle: it ends with {len(machine.stack)} objects on its stack, one is expected")
     except ArtifactError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError, UnicodeError, AssertionError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError, UnicodeError, AssertionError, RecursionError) as error:
         raise ArtifactError(f"damaged pickle: {type(error).__name__}: {error}") from None
     return machine.stack[0]
 
@@ -213,30 +213,38 @@ def check_result(value: Any, describe: Callable[[Any, str], str | None]) -> None
     """Raises ArtifactError if `value` contains itself, is nested absurdly deep, or holds something that `describe` objects to."""
     on_path: set[int] = set()
     done: set[int] = set()
-    stack: list[tuple[Any, str, int, bool]] = [(value, "", 0, False)]
+    stack: list[tuple[Any, Any, int, bool]] = [(value, None, 0, False)]  # (object, its place as a chain of keys, depth, on the way up)
     while stack:
-        node, path, depth, leaving = stack.pop()
+        node, place, depth, leaving = stack.pop()
         if leaving:
             on_path.discard(id(node))
             done.add(id(node))
             continue
         if isinstance(node, dict):
-            children = [(v, f"{path}[{k!r}]") for k, v in node.items()]
+            children = list(node.items())
             if isinstance(node, OrderedDict) and vars(node):
-                children += [(v, f"{path}.{k}") for k, v in vars(node).items()]
+                children += vars(node).items()
         elif isinstance(node, list | tuple | set | frozenset):
-            children = [(v, f"{path}[{i}]") for i, v in enumerate(node)]
+            children = list(enumerate(node))
         else:
-            objection = describe(node, path or "the object itself")
+            objection = describe(node, _place(place))
             if objection:
                 raise ArtifactError(objection)
             continue
         if id(node) in on_path:
-            raise ArtifactError(f"the file holds a container that contains itself (at {path or 'the top'}); monograph reads trees only")
+            raise ArtifactError(f"the file holds a container that contains itself (at {_place(place)}); monograph reads trees only")
         if id(node) in done:
             continue
         if depth > DEEPEST:
             raise ArtifactError(f"the file nests containers more than {DEEPEST} deep")
         on_path.add(id(node))
-        stack.append((node, path, depth, True))
-        stack.extend((child, where, depth + 1, False) for child, where in reversed(children))
+        stack.append((node, place, depth, True))
+        stack.extend((child, (place, k), depth + 1, False) for k, child in reversed(children))
+
+
+def _place(chain: Any) -> str:
+    keys = []
+    while chain is not None:
+        chain, k = chain
+        keys.append(f"[{repr(k)[:40]}]" if isinstance(k, str | int | float) else "[...]")
+    return "object" + "".join(reversed(keys)) if keys else "the object itself"

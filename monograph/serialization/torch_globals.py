@@ -16,6 +16,7 @@ from monograph.serialization.pickle_machine import Constructor, key
 from monograph.serialization.storages import Storage
 from monograph.tensor import FUNCTIONS
 from monograph.tensor.core import Device, Size, Tensor
+from monograph.tensor.interop import host_array
 
 STORAGES = {
     "DoubleStorage": dtypes.float64, "FloatStorage": dtypes.float32, "HalfStorage": dtypes.float16, "BFloat16Storage": dtypes.bfloat16,
@@ -60,10 +61,9 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: An
     if metadata:
         if not isinstance(metadata, dict) or not set(metadata) <= {"conj", "neg"}:
             raise ArtifactError(f"a tensor has unknown properties: {str(metadata)[:80]}")
-        if metadata.get("conj"):
-            t = FUNCTIONS["conj"](t)
-        if metadata.get("neg"):
-            t = FUNCTIONS["neg"](t)
+        for name, function in (("conj", np.conj), ("neg", np.negative)):
+            if metadata.get(name):
+                t = FUNCTIONS["_from_host"](function(host_array(t)), t.dtype)
     return t.requires_grad_() if requires_grad is True else t
 
 
@@ -137,6 +137,15 @@ def _size(values: Any = ()) -> Size:
     return Size(values)
 
 
+def _device(name: Any, index: Any = None) -> Device:
+    if not isinstance(name, str) or not (index is None or type(index) is int):
+        raise ArtifactError(f"a device called {str(name)[:40]}")
+    try:
+        return Device(name, index)
+    except RuntimeError as error:
+        raise ArtifactError(str(error)) from None
+
+
 def _table() -> dict[tuple[str, str], Any]:
     def make(name: str, build: Any) -> Any:
         return Constructor(name, build)
@@ -147,7 +156,7 @@ def _table() -> dict[tuple[str, str], Any]:
         ("collections", "defaultdict"): make("defaultdict", lambda *_: defaultdict(None)),
         ("_codecs", "encode"): make("_codecs.encode", _encode),
         ("torch", "Size"): make("torch.Size", _size),
-        ("torch", "device"): make("torch.device", lambda name, index=None: Device(str(name), index)),
+        ("torch", "device"): make("torch.device", _device),
         ("torch", "Tensor"): ClassName("Tensor"),
         ("torch.nn.parameter", "Parameter"): ClassName("Parameter"),
         ("torch.nn.parameter", "Buffer"): ClassName("Tensor"),

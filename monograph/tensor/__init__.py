@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from monograph.tensor import autograd, contraction, creation, function, gathering, indexing, interop, movement, pointwise, printing, random, reduction
+from monograph.tensor import (
+    autograd,
+    contraction,
+    creation,
+    function,
+    gathering,
+    indexing,
+    interop,
+    movement,
+    pointwise,
+    printing,
+    random,
+    reduction,
+    views,
+)
 from monograph.tensor.core import Device, Size, Tensor
 from monograph.tensor.dispatch import cast_node
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
@@ -28,7 +42,7 @@ Tensor.zero_ = lambda self: fill_(self, 0)  # type: ignore[attr-defined]
 def _iterate(self: Tensor) -> Any:
     if not self.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(movement.unbind(self, 0))
+    return iter(views.unbind(self, 0))
 
 
 Tensor.__iter__ = _iterate  # type: ignore[attr-defined]
@@ -62,4 +76,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'monograph.tensor' has no attribute {name!r}") from None
 
 
-__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor"]
+__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor", "views"]

@@ -23,7 +23,7 @@ from monograph.ops import elementwise, movement, source
 from monograph.runtime.regions import Region
 
 
-class Size(tuple):  # noqa: SLOT001
+class Size(tuple):
     """A shape, as torch.Size."""
 
     def numel(self) -> Any:

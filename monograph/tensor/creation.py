@@ -16,8 +16,8 @@ from monograph.ops import source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, Device, Tensor, wrap
 from monograph.tensor.dispatch import emit, forget_scalars, read
-from monograph.tensor.movement import sizes
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
+from monograph.tensor.strides import sizes
 
 _default_device: list[Device] = [CPU]
 

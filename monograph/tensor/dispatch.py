@@ -16,11 +16,12 @@ from monograph.core.dtype import category, float32, of_scalar, promote
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.modes import EAGER, MODES
+from monograph.core.symbol import Sym
 from monograph.engine import evaluator
 from monograph.graph.node import Node, record
 from monograph.graph.op import OpDef
-from monograph.ops import elementwise, source
-from monograph.tensor.core import Tensor, node_of, view_of, wrap
+from monograph.ops import elementwise, reduce, source
+from monograph.tensor.core import Tensor, view_of, wrap
 
 _new = Tensor.__new__
 PENDING_NODES = knobs.pending_nodes.get()
@@ -89,12 +90,14 @@ def read(tensor: Tensor) -> Node:
     return tensor._node if tensor._simple else tensor._read()  # type: ignore[return-value]
 
 
-SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_)
+SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_, Sym)
 
 
 def scalar_node(value: Any, like: DType) -> Node:
     """A Python number as a 0-d node that joins a tensor of dtype `like`: it raises the dtype only to its own category."""
     kind = type(value)
+    if kind is Sym:
+        return _size_node(value, like)
     known = _scalars.get((value, kind, like))
     if known is not None:
         return Node(source.scalar, (), known, (), known.dtype)
@@ -119,6 +122,12 @@ def scalar_node(value: Any, like: DType) -> Node:
             _scalars.clear()
         _scalars[value, kind, like] = node.attrs  # type: ignore[assignment]
     return node
+
+
+def _size_node(size: Sym, like: DType) -> Node:
+    """A symbolic size as a value: so many ones, summed up when the program runs and the size is known."""
+    count = reduce.sum(source.constant(1, dtypes.int64, (size,)), dims=(0,), keepdim=False)
+    return cast_node(count, like if like.kind != "b" else dtypes.int64)
 
 
 _scalars: dict[Any, source.ScalarAttrs] = {}  # attributes of the numbers met last

@@ -17,8 +17,8 @@ from monograph.tensor.creation import from_host
 from monograph.tensor.dispatch import cast_node, emit, read, scalar_node
 from monograph.tensor.indexing import expand_masks, setitem
 from monograph.tensor.interop import host_array
-from monograph.tensor.movement import expand
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, publish
+from monograph.tensor.views import expand
 
 
 def _index_node(i: Tensor, name: str) -> Node:

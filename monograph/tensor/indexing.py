@@ -17,8 +17,8 @@ from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.creation import from_host, tensor
 from monograph.tensor.dispatch import SCALAR_TYPES, apply, apply_view, cast_node, read, scalar_node, store
 from monograph.tensor.interop import host_array
-from monograph.tensor.movement import expand
 from monograph.tensor.pointwise import METHODS
+from monograph.tensor.views import expand
 
 
 def _is_int(key: Any) -> bool:
@@ -157,8 +157,8 @@ def _slice_bounds(k: slice, n: Any) -> tuple[Any, int, Any]:
     start = max(start + n, 0) if start < 0 else (start if start <= n else n)
     stop = max(stop + n, 0) if stop < 0 else (stop if stop <= n else n)
     length = stop - start
-    if length <= 0:
-        return (0 if n == 0 else start), 1, 0
+    if length < 0:
+        return start, 1, 0
     return start, step, length if step == 1 else -(-length // step)
 
 

@@ -17,6 +17,7 @@ from monograph.ops import movement, source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, Device, Tensor, node_of, wrap
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, to_dtype
+from monograph.tensor.strides import layout
 
 
 def host_array(t: Tensor) -> np.ndarray:
@@ -297,9 +298,10 @@ def from_dlpack(other: Any) -> Tensor:
 def data_ptr(self: Tensor) -> int:
     """The address of the first element (evaluates what is pending)."""
     base = self if self._base is None else self._base
-    host_array(base)
-    node = base._node if base._shared is None else base._shared
-    return node.value.ptr if isinstance(node, Node) else node.buffer.ptr
+    if base._shared is None:
+        host_array(base)
+    start = base._node.value.ptr if base._shared is None else base._shared.buffer.ptr  # type: ignore[union-attr]
+    return start + layout(self)[1] * self.dtype.itemsize
 
 
 def _number(kind: Any) -> Any:
@@ -328,7 +330,7 @@ def _length(self: Tensor) -> int:
 METHODS.update(
     numpy=numpy, item=item, tolist=tolist, to=to, type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
     __dlpack__=dlpack, __dlpack_device__=lambda self: (1, 0), data_ptr=data_ptr, __float__=_number(float), __int__=_number(int), __complex__=_number(complex),
-    __index__=_index, __len__=_length, cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
+    __array_wrap__=lambda self, array, context=None, return_scalar=False: FUNCTIONS["tensor"](array), __index__=_index, __len__=_length, cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
     is_pinned=lambda self, *a: False, share_memory_=lambda self: self, type_as=lambda self, other: to_dtype(self, other.dtype),
     size=lambda self, dim=None: self.shape if dim is None else self.shape[dim], dim=lambda self: self.ndim, ndimension=lambda self: self.ndim,
     numel=lambda self: node_of(self).numel, nelement=lambda self: node_of(self).numel, element_size=lambda self: self.dtype.itemsize,

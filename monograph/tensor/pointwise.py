@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from monograph.core import dtype as dtypes
 from monograph.core.shape import broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import activation, compare, elementwise, source
 from monograph.tensor.core import Tensor
-from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, floating_operands, operands, read, scalar_node, store
+from monograph.tensor.dispatch import (
+    SCALAR_TYPES,
+    apply,
+    cast_node,
+    common_dtype,
+    emit,
+    floating_operands,
+    operands,
+    read,
+    scalar_node,
+    store,
+)
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # public functions of this file
 METHODS: dict[str, Callable[..., Any]] = {}  # the same, and in-place forms, as Tensor methods
@@ -401,7 +414,7 @@ def result_type(tensor: Any, other: Any) -> dtypes.dtype:
 FUNCTIONS["result_type"] = result_type
 
 
-OPERANDS = (Tensor, *SCALAR_TYPES)
+OPERANDS = (Tensor, *SCALAR_TYPES, np.ndarray)
 
 
 def _python_operators() -> None:
@@ -411,6 +424,8 @@ def _python_operators() -> None:
         def method(self: Tensor, other: Any) -> Any:
             if not isinstance(other, OPERANDS):
                 return NotImplemented
+            if isinstance(other, np.ndarray):
+                other = FUNCTIONS["from_numpy"](other)
             return function(other, self) if swap else function(self, other)
 
         return method

@@ -13,14 +13,14 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
 from monograph.core.modes import MODES
 from monograph.core.shape import numel
-from monograph.ops import source
 from monograph.ops import random as random_ops
+from monograph.ops import source
 from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.creation import from_host, place
 from monograph.tensor.dispatch import apply, emit, read
 from monograph.tensor.interop import host_array
-from monograph.tensor.movement import sizes
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
+from monograph.tensor.strides import sizes
 
 
 def _no_replay(what: str) -> None:

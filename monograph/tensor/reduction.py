@@ -19,7 +19,7 @@ Dims = int | Sequence[int] | None
 
 
 def _value_pair(name: str, *fields: str) -> Any:
-    return namedtuple(name, fields)  # noqa: PYI024
+    return namedtuple(name, fields)
 
 
 MaxResult = _value_pair("max", "values", "indices")

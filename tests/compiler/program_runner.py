@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import monograph as mg
 from monograph.core import knobs
 from monograph.engine import evaluator
+from monograph.graph.node import Node, topological
 from monograph.runtime.threads import setting
 from tests.compiler.pieces_computing import COMPUTING, new_input
 from tests.compiler.pieces_moving import MOVING
@@ -45,12 +46,19 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def one_by_one() -> Iterator[None]:
-    """Every op is evaluated as it is recorded: nothing is fused."""
-    evaluator.IMMEDIATE = True
+    """Every node of a graph is a program of its own: nothing is fused, every intermediate lies in memory."""
+    whole = evaluator.run
+
+    def singly(order: list[Node], outputs: list[Node]) -> None:
+        for node in order:
+            if node.value is None and node.dtype is not None and (node.inputs or node in outputs):
+                whole(topological([node], stop=lambda n: n.value is not None), [node])
+
+    evaluator.run = singly
     try:
         yield
     finally:
-        evaluator.IMMEDIATE = False
+        evaluator.run = whole
 
 
 def results(program: Program, compiled: bool = False) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 
 import monograph as mg
 from monograph import nn
+from monograph.nn.modules.module import register_module_forward_hook
 
 
 class Block(nn.Module):
@@ -77,19 +78,19 @@ def test_a_name_changes_its_kind() -> None:
 
 def test_wrong_assignments() -> None:
     m = Block()
-    with pytest.raises(TypeError, match="cannot assign .* as parameter 'scale'"):
+    with pytest.raises(TypeError, match=r"cannot assign .* as parameter 'scale'"):
         m.scale = mg.zeros(3)
-    with pytest.raises(TypeError, match="cannot assign .* as child module 'lin'"):
+    with pytest.raises(TypeError, match=r"cannot assign .* as child module 'lin'"):
         m.lin = 3
-    with pytest.raises(TypeError, match="cannot assign .* as buffer 'steps'"):
+    with pytest.raises(TypeError, match=r"cannot assign .* as buffer 'steps'"):
         m.steps = 3
-    with pytest.raises(KeyError, match="already exists"):
+    with pytest.raises(KeyError, match=r"already exists"):
         m.register_buffer("width", mg.zeros(1))
-    with pytest.raises(KeyError, match='contain "[.]"'):
+    with pytest.raises(KeyError, match=r'contain "[.]"'):
         m.register_parameter("a.b", nn.Parameter(mg.zeros(1)))
-    with pytest.raises(TypeError, match="is not a Module subclass"):
+    with pytest.raises(TypeError, match=r"is not a Module subclass"):
         m.add_module("x", 3)
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'nothing'"):
         _ = m.nothing
 
 
@@ -125,9 +126,9 @@ def test_paths() -> None:
     assert t.get_parameter("first.scale") is t.first.scale and t.get_buffer("first.steps") is t.first.steps
     t.set_submodule("rest.0.lin", nn.Identity())
     assert isinstance(t.rest[0].lin, nn.Identity)
-    with pytest.raises(AttributeError, match="has no attribute `nope`"):
+    with pytest.raises(AttributeError, match=r"has no attribute `nope`"):
         t.get_submodule("first.nope")
-    with pytest.raises(AttributeError, match="is not an nn.Module"):
+    with pytest.raises(AttributeError, match=r"is not an nn.Module"):
         t.get_submodule("first.width")
 
 
@@ -147,7 +148,7 @@ def test_state_dict_shares_memory_and_keeps_order() -> None:
     state["scale"].fill_(5)
     assert m.scale[0].item() == 5 and not state["scale"].requires_grad
     assert m.state_dict(keep_vars=True)["scale"] is m.scale
-    assert list(m.state_dict(prefix="a."))[0] == "a.scale"
+    assert next(iter(m.state_dict(prefix="a."))) == "a.scale"
 
 
 def test_load_state_dict() -> None:
@@ -165,9 +166,9 @@ def test_load_state_dict() -> None:
     assert 'Missing key(s) in state_dict: "scale"' in text and 'Unexpected key(s) in state_dict: "other"' in text
     result = b.load_state_dict(state, strict=False)
     assert result.missing_keys == ["scale"] and result.unexpected_keys == ["other"]
-    with pytest.raises(RuntimeError, match="size mismatch for lin.weight: copying a param with shape"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for lin.weight: copying a param with shape"):
         b.load_state_dict(Block(4).state_dict())
-    with pytest.raises(TypeError, match="Expected state_dict to be dict-like"):
+    with pytest.raises(TypeError, match=r"Expected state_dict to be dict-like"):
         b.load_state_dict([1])
 
 
@@ -213,7 +214,7 @@ def test_train_and_eval() -> None:
     assert t.eval() is t and not any(m.training for m in t.modules())
     t.train()
     assert all(m.training for m in t.modules())
-    with pytest.raises(ValueError, match="training mode is expected to be boolean"):
+    with pytest.raises(ValueError, match=r"training mode is expected to be boolean"):
         t.train(1)
 
 
@@ -225,7 +226,7 @@ def test_conversion_keeps_parameters() -> None:
     assert m.steps.dtype is mg.float64
     m.to(mg.float32)
     assert m(mg.ones(2, 3)).dtype is mg.float32
-    with pytest.raises(TypeError, match="only accepts floating point"):
+    with pytest.raises(TypeError, match=r"only accepts floating point"):
         m.to(mg.int64)
     assert m.to("cpu", mg.float64).scale.dtype is mg.float64
     assert next(m.half().parameters()).dtype is mg.float16
@@ -284,7 +285,7 @@ def test_hooks_with_kwargs_order_and_always() -> None:
     m.register_forward_hook(lambda module, args, out: calls.append(("always", out)), always_call=True)
     assert m(mg.ones(1)).item() == 2 and calls[:2] == ["first", True]
     calls.clear()
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match=r"nothing"):
         m(None)
     assert calls == [("always", None)]
 
@@ -312,8 +313,6 @@ def test_backward_hook_without_input_gradient() -> None:
 
 
 def test_hooks_of_all_modules() -> None:
-    from monograph.nn.modules.module import register_module_forward_hook
-
     names = []
     with register_module_forward_hook(lambda module, args, out: names.append(type(module).__name__)):
         nn.Sequential(nn.Linear(2, 2), nn.ReLU())(mg.ones(1, 2))
@@ -330,9 +329,9 @@ def test_sequential() -> None:
     s.append(nn.Tanh()).insert(0, nn.Identity())
     assert [n for n, _ in s.named_children()] == ["0", "1", "2", "3", "4"]
     del s[0]
-    assert isinstance(s[0], nn.Linear) and list(s.state_dict())[0] == "0.weight"
+    assert isinstance(s[0], nn.Linear) and next(iter(s.state_dict())) == "0.weight"
     assert isinstance(s.pop(-1), nn.Tanh) and len(s + nn.Sequential(nn.ReLU())) == 4
-    with pytest.raises(IndexError, match="out of range"):
+    with pytest.raises(IndexError, match=r"out of range"):
         s[7]
     named = nn.Sequential(OrderedDict(a=nn.ReLU(), b=nn.Tanh()))
     assert named.b is named[1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 import monograph as mg
@@ -59,9 +62,6 @@ def test_a_layer_alone_is_named_by_its_class() -> None:
 
 
 def test_modules_are_freed_without_the_collector() -> None:
-    import gc
-    import weakref
-
     gc.disable()
     try:
         m = nn.Sequential(nn.Linear(2, 2))

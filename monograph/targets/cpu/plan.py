@@ -64,7 +64,7 @@ def keeps(node: Node) -> bool:
     return False
 
 
-def _ready(graph: Graph) -> Graph:
+def ready(graph: Graph) -> Graph:
     """Copies where a value must lie in memory of its own: outputs that are none, operands of heavy ops that are walked oddly."""
     graph = materialise_reshapes(graph)
     memo: dict[Node, View] = {}
@@ -113,7 +113,7 @@ class CpuPlan:
         with quiet():
             graph = extract(sources, scalars, outputs)
             graph = optimise(graph, pipeline(keeps), watch)
-            graph = _ready(graph)
+            graph = ready(graph)
             fusion = fuse(graph, kind_of)
             steps = self._lower(graph, fusion)
         self.steps = steps
