@@ -115,8 +115,8 @@ print("Looking at a value starts all of this:")
 print(f"\n  loss = {loss.item():.6f}")
 loss.backward()
 print(f"  x.grad[0] = {x.grad[0].tolist()}")
-values = {leaf.inputs[0]: x.detach().numpy(), scale._node: scale.numpy()}
-want_loss, want_grad = reference.run([node, grad], values)
+values = dict(zip(graph.sources, [x.detach().numpy(), scale.numpy()], strict=True))
+want_loss, want_grad = reference.run(list(graph.outputs), values)
 difference = float(np.abs(x.grad.numpy() - want_grad).max())
 print(f"\nThe reference target, plain NumPy, op by op, says {float(want_loss):.6f}; the gradients differ by at most {difference:.1e}.")
 assert difference < 1e-6 and abs(float(want_loss) - loss.item()) < 1e-6

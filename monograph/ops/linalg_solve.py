@@ -1,4 +1,4 @@
-"""Linear systems and what is made of them: solving, inverses, determinants, pseudo-inverses, least squares. Batched, through NumPy's LAPACK."""
+"""Linear systems and what is made of them: inverses, determinants, pseudo-inverses, least squares. Batched; NumPy's LAPACK works."""
 
 from __future__ import annotations
 

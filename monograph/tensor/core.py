@@ -17,7 +17,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
 from monograph.core.shape import contiguous_strides, numel
-from monograph.graph.node import Node, record
+from monograph.graph.node import Node, record, topological
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, movement, source
 from monograph.runtime.regions import Region
@@ -75,7 +75,8 @@ class Device:
         return hash((self.type, self.index))
 
 
-CPU = Device("cpu")
+CPU, META = Device("cpu"), Device("meta")
+meta_nodes: weakref.WeakSet[Node] = weakref.WeakSet()  # the values of tensors made on device meta: never computed
 Step = tuple[OpDef, Any]
 
 
@@ -173,8 +174,12 @@ class Tensor:
 
     @property
     def device(self) -> Device:
-        """Where the tensor lives."""
-        return self._device if self._base is None else self._base._device
+        """Where the tensor lives. What is computed from a meta tensor is on device meta too."""
+        base = self if self._base is None else self._base
+        if meta_nodes and base._device is CPU and base._node.value is None:  # type: ignore[union-attr]
+            if any(n in meta_nodes for n in topological([base._node], lambda n: n.value is not None)):  # type: ignore[list-item]
+                return META
+        return base._device
 
     @property
     def is_leaf(self) -> bool:

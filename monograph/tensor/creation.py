@@ -14,7 +14,7 @@ from monograph.core.errors import DeviceError
 from monograph.core.modes import MODES
 from monograph.ops import source
 from monograph.runtime.buffers import Buffer
-from monograph.tensor.core import CPU, Device, Tensor, wrap
+from monograph.tensor.core import CPU, META, Device, Tensor, meta_nodes, wrap
 from monograph.tensor.dispatch import emit, forget_scalars, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 from monograph.tensor.strides import sizes
@@ -37,7 +37,8 @@ def set_device(t: Tensor, device: Any) -> Tensor:
     if d.type == "meta":
         node = read(t)
         t._node = source.placeholder(node.shape, node.dtype)
-        t._device = d
+        t._device = META
+        meta_nodes.add(t._node)
     return t
 
 

@@ -125,8 +125,8 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     if MODES.capture is not None:
         return host_array(self).copy()
     base = self if self._base is None else self._base
-    if base._device is not CPU:
-        raise TypeError(f"can't convert {base._device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+    if self.device is not CPU:
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
     if base._shared is None or not base._shared.alive():
         return _stepped(_share(base), self._steps)
     return _stepped(base._shared.array(base._node), self._steps)

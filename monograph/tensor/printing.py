@@ -8,7 +8,7 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.modes import MODES
-from monograph.tensor.core import CPU, Tensor, node_of
+from monograph.tensor.core import META, Tensor, node_of
 from monograph.tensor.interop import host_array
 
 _options: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
@@ -80,7 +80,7 @@ def to_string(self: Tensor) -> str:
     name = "tensor("
     parts = []
     node = node_of(self)
-    if self.device is not CPU and self.device.type == "meta":
+    if self.device is META:
         body = "..."
         parts.append("device='meta'")
         parts.append(f"size={tuple(node.shape)}")
@@ -103,7 +103,7 @@ def to_string(self: Tensor) -> str:
 
 def formatted(self: Tensor, spec: str) -> str:
     """f"{t:.3f}" of a 0-d tensor formats its number; other tensors take no format."""
-    if not node_of(self).shape and self.device.type != "meta":
+    if not node_of(self).shape and self.device is not META:
         return format(self.item(), spec)  # type: ignore[attr-defined]
     if spec:
         raise TypeError(f"unsupported format string {spec!r} for a tensor of shape {list(node_of(self).shape)}: only 0-d tensors format as numbers")

@@ -86,7 +86,8 @@ def test_symbolic_sizes() -> None:
             z = movement.reshape(y, shape=(batch * 6,))
         text = to_text([x], [z], {x: "x"})
         assert "float32[batch, 6]" in text and "sym(2*batch)" in text and "float32[6*batch]" in text
-        assert to_text([x], from_text(text, {"batch": batch}).outputs) is not None
+        again = from_text(text, {"batch": batch})
+        assert to_text(list(again.inputs.values()), again.outputs, {again.inputs["x"]: "x"}) == text
     for n in (1, 5):
         (out,) = from_text(text, {"batch": n}).outputs
         assert out.shape == (6 * n,)
