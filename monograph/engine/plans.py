@@ -16,6 +16,7 @@ from monograph.graph.node import Node
 from monograph.passes.graph import extract
 from monograph.runtime.buffers import Buffer
 from monograph.targets import reference
+from monograph.targets.base import KernelInfo
 
 
 class Plan(Protocol):
@@ -23,6 +24,18 @@ class Plan(Protocol):
 
     def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
         """The outputs' values from the sources' values and the scalars' numbers, each in the order the plan was made for."""
+        ...
+
+
+class ExplainedPlan(Plan, Protocol):
+    """A plan that can tell what it does (the CPU's can; the reference has nothing to tell)."""
+
+    def describe(self) -> list[KernelInfo]:
+        """The kernel calls of one run, in order."""
+        ...
+
+    def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
+        """Runs once and returns the nanoseconds of every kernel call."""
         ...
 
 

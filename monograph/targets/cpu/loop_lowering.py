@@ -12,6 +12,7 @@ from monograph.ops import compare, elementwise, index, random, reduce, source
 from monograph.passes.domains import Sizes, spread
 from monograph.passes.fuse import FULL, Fusion, Unit
 from monograph.passes.views import View, broadcast_to
+from monograph.targets.cpu.features import cpu_features
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.ir import Module
 from monograph.targets.llvm.kernels.call import KernelSource
@@ -381,10 +382,12 @@ def _renumber_indices(instrs: list[Instr], where: dict[int, tuple[int, int]], di
 def loop_source(spec: LoopKernel) -> KernelSource:
     """The kernel of a loop spec."""
 
-    def emit(module: Module, name: str) -> None:
-        emit_loop_kernel(module, name, spec)
+    width = cpu_features().vector_bytes
 
-    return KernelSource.make("loop", (spec,), emit)
+    def emit(module: Module, name: str) -> None:
+        emit_loop_kernel(module, name, spec, width)
+
+    return KernelSource.make("loop", (spec, width), emit)
 
 
 def lower_loop(unit: Unit, fusion: Fusion, stored: set[Node]) -> PlannedStep:

@@ -22,6 +22,7 @@ from monograph.passes.pipeline import optimise, pipeline
 from monograph.passes.views import View, materialise_reshapes, resolve
 from monograph.runtime.buffers import Buffer
 from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
+from monograph.targets.base import KernelInfo
 from monograph.targets.cpu import pool_lowering
 from monograph.targets.cpu.epilogues import absorb
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
@@ -234,9 +235,27 @@ class CpuPlan:
                     f"{list(x.shape)}{', recorded at ' + line if line else ''})"
                 )
 
-    def describe(self) -> list[PlannedStep]:
-        """The steps, for `explain`."""
-        return self.steps
+    def describe(self) -> list[KernelInfo]:
+        """The kernel calls of one run, in order."""
+        return [_info(s) for s in self.steps]
+
+    def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
+        """Runs once and returns the nanoseconds of every kernel call."""
+        _, addresses, keep = self._prepare(sources, scalars)
+        times = self.program.profile(addresses)
+        del keep
+        return times
+
+
+def _info(step: PlannedStep) -> KernelInfo:
+    outputs = tuple(f"{n.dtype.name}[{', '.join(map(str, n.shape))}]" for n in step.writes)
+    kernel = step.kernel
+    if isinstance(kernel, HostKernel):
+        note = "the reference, in Python"
+        return KernelInfo("host", step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, lambda: note, lambda: note)
+    return KernelInfo(
+        kernel.name, step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, kernel.text, lambda: jit().assembly(kernel.text())
+    )
 
 
 def _converter(name: str) -> Callable[[Any], Any]:

@@ -1,0 +1,25 @@
+"""What every target can say about a plan, for `explain` and the debug ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KernelInfo:
+    """One kernel call of a plan.
+
+    `ops` are the ops fused into it, `outputs` the types it writes ("float32[64, 10]"); `flops` and `nbytes` are estimates of its arithmetic and
+    of the memory it touches; `ir` and `assembly` write its code out when asked.
+    """
+
+    name: str
+    kind: str
+    ops: tuple[str, ...]
+    outputs: tuple[str, ...]
+    units: int
+    flops: int
+    nbytes: int
+    ir: Callable[[], str]
+    assembly: Callable[[], str]
