@@ -31,7 +31,7 @@ globals().update({name: function for name, function in _FUNCTIONS.items() if not
 newaxis = None
 
 # Rooms and names that are fetched when first asked for, so that `import monograph` stays quick.
-_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random", "serialization", "amp")
+_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random", "serialization", "amp", "linalg", "special", "distributions", "func")
 _LAZY = {
     "compile": "monograph.tensor.compiling",
     "explain": "monograph.tensor.compiling",
@@ -39,6 +39,12 @@ _LAZY = {
     "autocast": "monograph.amp.autocast",
     "load": "monograph.serialization",
     "save": "monograph.serialization",
+    **dict.fromkeys("digamma i0 igamma igammac lgamma logit mvlgamma polygamma sinc xlogy".split(), "monograph.special"),
+    **dict.fromkeys(
+        "cholesky cholesky_inverse cholesky_solve cross det inverse logdet lu_solve lu_unpack matrix_exp matrix_power pinverse qr slogdet svd vander".split(),
+        "monograph.linalg.top_level",
+    ),
+    "vmap": "monograph.func",
 }
 
 
@@ -61,6 +67,22 @@ def __getattr__(name: str) -> Any:
         return found
     raise AttributeError(f"module 'monograph' has no attribute {name!r}")
 
+
+def _late(name: str) -> Any:
+    """The method of tensors that calls a function of a room which is fetched when first asked for."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return (globals().get(name) or __getattr__(name))(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    "cholesky cholesky_inverse cholesky_solve cross det digamma i0 igamma igammac inverse lgamma logdet logit matrix_exp matrix_power mvlgamma "
+    "pinverse polygamma qr sinc slogdet svd xlogy"
+).split():
+    setattr(Tensor, _name, _late(_name))
 
 __all__ = sorted(
     [

@@ -1,4 +1,8 @@
-"""Every call of the tables, in both frameworks: values, dtypes, shapes, error classes, and gradients."""
+"""Every call of the tables, in both frameworks: values, dtypes, shapes, error classes, and gradients.
+
+All variants run on the reference target, whose ops are the meaning that `tests/` holds every other target to; one variant of each runs
+compiled, which is what users get.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 import monograph as mg
+from monograph.core import knobs
 from parity.cases import elementwise, indexing, movement, networks, reduce
 from parity.cases.describe import Case, with_layout
 from parity.frames import ALL, FLOATS, FRAMES, HALVES, attempt, disagreement, outcome, to_tensor
@@ -56,24 +61,33 @@ def name_is_missing(case: Case) -> bool:
     return not isinstance(result, tuple) and result.kind == "error" and bool(re.match(r"(AttributeError|module).*", result.message))
 
 
+def difference(case: Case, dtype: str, layout: str) -> str:
+    """Where the frameworks disagree about one variant of a case, its gradients included; empty where they agree."""
+    arrays = [spec.array(case.generator(), dtype) for spec in case.inputs]
+    theirs, ours = (attempt(lambda f=f: called_plainly(case, f, arrays, dtype, layout)) for f in FRAMES)
+    problem = disagreement(theirs, ours, case.loosen)
+    failed = not isinstance(theirs, tuple) and theirs.kind == "error"
+    if problem or failed or not case.grad or dtype not in FLOATS or layout not in ("contiguous", "transposed"):
+        return problem
+    theirs, ours = (attempt(lambda f=f: called_with_gradients(case, f, arrays, dtype, layout)) for f in FRAMES)
+    problem = disagreement(theirs, ours, 4 * case.loosen)
+    return f"gradients: {problem}" if problem else ""
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_call(case: Case) -> None:
     if case.absent:
         assert name_is_missing(case), f"{case.name} exists now: remove absent=True and compare it"
         return
+    runs = [("reference", dtype, layout) for dtype, layout in variants(case)]
+    runs.append(("cpu", case.dtypes[0], "contiguous"))
     problems = []
-    for dtype, layout in variants(case):
-        arrays = [spec.array(case.generator(), dtype) for spec in case.inputs]
-        theirs, ours = (attempt(lambda f=f, d=dtype, la=layout, a=arrays: called_plainly(case, f, a, d, la)) for f in FRAMES)
-        problem = disagreement(theirs, ours, case.loosen)
-        failed = not isinstance(theirs, tuple) and theirs.kind == "error"
-        if not problem and not failed and case.grad and dtype in FLOATS and layout in ("contiguous", "transposed"):
-            theirs, ours = (attempt(lambda f=f, d=dtype, la=layout, a=arrays: called_with_gradients(case, f, a, d, la)) for f in FRAMES)
-            problem = disagreement(theirs, ours, 4 * case.loosen)
-            problem = problem and f"gradients: {problem}"
+    for target, dtype, layout in runs:
+        with knobs.target.scoped(target):
+            problem = difference(case, dtype, layout)
         if problem:
-            problems.append(f"{dtype} {layout}: {problem}")
-    assert not problems, f"{len(problems)} of {len(list(variants(case)))} variants of {case.name}:\n" + "\n".join(problems[:6])
+            problems.append(f"{dtype} {layout} on {target}: {problem}")
+    assert not problems, f"{len(problems)} of {len(runs)} variants of {case.name}:\n" + "\n".join(problems[:6])
 
 
 def test_the_tables_name_dtypes_that_exist() -> None:

@@ -1,12 +1,17 @@
-"""The result dtype of every pair of dtypes, where each side is a tensor, a 0-d tensor or a Python scalar."""
+"""The result dtype of every pair of dtypes, where each side is a tensor, a 0-d tensor or a Python scalar.
+
+Thousands of pairs of tiny tensors: they run on the reference target, which compiles nothing.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from monograph.core import knobs
 from parity.frames import ALL, FRAMES, attempt, compare, disagreement
 
 SIDES = ("tensor", "0-d")
@@ -32,6 +37,14 @@ OPERATIONS = {
     "stack": lambda t, a, b: t.stack([a, b]),
     "result_type": lambda t, a, b: t.result_type(a, b),
 }
+
+
+@pytest.fixture(autouse=True)
+def _on_the_reference_target() -> Iterator[None]:
+    before = knobs.target.get()
+    knobs.target.set("reference")
+    yield
+    knobs.target.set(before)
 
 
 def operand(frame: Any, dtype: str, side: str) -> Any:

@@ -19,12 +19,13 @@ EAGER = knobs.eager.get()
 class Now:
     """What is switched on in one thread."""
 
-    __slots__ = ("anomaly", "capture", "grad", "inference", "pending", "pending_bytes", "special")
+    __slots__ = ("anomaly", "autocast", "capture", "grad", "inference", "pending", "pending_bytes", "special")
 
     def __init__(self) -> None:
         self.grad = True
         self.inference = False
         self.anomaly = False
+        self.autocast: Any = None  # the low dtype that products and convolutions are cast to, see tensor/autocasting
         self.capture: Any = None  # the engine's capture in progress, told of every tensor that ops read
         self.pending: list[Any] = []  # nodes recorded and not yet evaluated
         self.pending_bytes = 0  # bytes of new buffers that pending nodes may hold on to
@@ -47,6 +48,7 @@ class Modes(threading.local):
     grad: Any = _forward("grad")
     inference: Any = _forward("inference")
     anomaly: Any = property(lambda self: self.now.anomaly, lambda self, value: self._watch(value))
+    autocast: Any = _forward("autocast")
     capture: Any = _forward("capture")
     pending: Any = _forward("pending")
     pending_bytes: Any = _forward("pending_bytes")

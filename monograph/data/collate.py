@@ -29,8 +29,8 @@ def tensor_of_owned(array: np.ndarray) -> Tensor:
 def default_collate(batch: Sequence[Any]) -> Any:
     """One batch from a list of samples.
 
-    Tensors and NumPy arrays are stacked along a new first dimension, floats become a float64 tensor, ints an int64 tensor, strings stay a
-    list; dicts, tuples, namedtuples and lists are collated item by item. Raises TypeError for anything else.
+    Tensors and NumPy arrays are stacked along a new first dimension, floats become a float64 tensor, ints an int64 tensor, strings stay as
+    they are; dicts, tuples, namedtuples and lists are collated item by item. Raises TypeError for anything else.
     """
     first = batch[0]
     if isinstance(first, Tensor):
@@ -48,7 +48,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, int):
         return tensor(list(batch))
     if isinstance(first, str | bytes):
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         collated = {key: default_collate([sample[key] for sample in batch]) for key in first}
         return collated if type(first) is dict else _like_mapping(first, collated)

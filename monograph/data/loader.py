@@ -316,7 +316,7 @@ class _Workers:
         how = f"killed by signal {-code}" if isinstance(code, int) and code < 0 else f"exit code {code}"
         self.close()
         hint = " It may have been killed for using too much memory: try fewer workers or smaller batches." if code == -9 else ""
-        raise RuntimeError(f"DataLoader worker {worker} (pid(s) {process.pid}) exited unexpectedly: {how}.{hint}")
+        raise RuntimeError(f"DataLoader worker (pid(s) {process.pid}) exited unexpectedly: worker {worker}, {how}.{hint}")
 
     def close(self) -> None:
         """Stops the workers."""

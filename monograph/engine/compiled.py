@@ -82,8 +82,18 @@ class Compiled:
             signature = self.signatures[key] = Signature()
         return self._capture(signature, None, tensors, args, kwargs)
 
+    def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry | None, list[Any]]:
+        """The entry that a call with these arguments would replay (None if there is none), and the tensors among the arguments."""
+        leaves, structure = flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        key, tensors = self._signature(leaves, structure)
+        signature = self.signatures.get(key)
+        for entry in signature.entries if signature is not None else ():
+            if entry.fits(tensors) and entry.gather(tensors) is not None:
+                return entry, tensors
+        return None, tensors
+
     def _signature(self, leaves: list[Any], structure: Any) -> tuple[Any, list[Any]]:
-        parts: list[Any] = [structure, MODES.grad, MODES.inference, dtypes.defaults.floating.number, _target.get()]
+        parts: list[Any] = [structure, MODES.grad, MODES.inference, MODES.autocast, dtypes.defaults.floating.number, _target.get()]
         tensors: list[Any] = []
         storages: list[int] = []
         is_tensor = self.is_tensor
@@ -203,7 +213,10 @@ class Compiled:
             buffers: list[Any] = [None] * len(entry.places)
             for h in capture.handles:
                 buffers[number(h)] = h.node.value
-            for node, value in zip(ending.targets, final.part.run(buffers, (), [n.attrs.value for n, _ in capture.lives]), strict=True):  # type: ignore[attr-defined]
+            feeds = final.part.feeds(buffers, (), [n.attrs.value for n, _ in capture.lives])  # type: ignore[attr-defined]
+            values = final.part.plan().run(*feeds)
+            ladder.show_timings(final.part.plan(), *feeds)
+            for node, value in zip(ending.targets, values, strict=True):
                 if node.value is None:
                     node.value = value
         for node in [*capture.recorded, *ending.targets]:

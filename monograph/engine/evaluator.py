@@ -48,6 +48,10 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
                 raise
             # What was swept along may refuse its values (a bad index in a tensor nobody looks at): that must not stop what was asked for.
             _compute(wanted)
+        else:
+            if sweep:
+                # Every live tensor has its value now. What is left without one is on a tape and cheap to compute again: pending no longer.
+                MODES.pending = []
 
 
 def _compute(wanted: Sequence[Node]) -> None:
@@ -181,13 +185,14 @@ def _kept(order: list[Node], wanted: Sequence[Node]) -> tuple[list[Node], list[t
 
 
 def _settle(order: list[Node]) -> None:
-    """Lets go of history: values need no inputs, unless a backward pass may still come."""
-    for node in order:
+    """Lets go of history: values need no inputs, unless a backward pass may still come. Empties `order`, which would keep the dead alive."""
+    while order:
+        node = order.pop()
         if node.value is not None and node.inputs and node.requires_grad is not True:
             node.inputs = ()
-    modes = MODES
-    modes.pending = _alive(modes.pending)
-    modes.pending_bytes = 0
+    del node
+    MODES.pending = _alive(MODES.pending)
+    MODES.pending_bytes = 0
 
 
 def relieve(newest: Node) -> None:

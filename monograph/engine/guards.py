@@ -234,6 +234,7 @@ class Watch:
         self.at_exit: list[Check] = []  # compared once, at the end of the capture: live values must not be changed by the function itself
         self.refusals: list[str] = []
         self.tensors: dict[int, Any] = {}  # tensors met on the way: they are bound to a place, whoever else passes them in
+        self.where: dict[int, str] = {}  # where each was met first, for reports
         self.parameters: list[Any] = []  # tensors whose having a gradient decides what an optimiser does
         self.names: set[str] = set()
         self.seen: dict[int, Any] = {}
@@ -298,6 +299,7 @@ class Watch:
             self.seen[id(value)] = value
             if _is_tensor(value):
                 self.tensors[id(value)] = value
+                self.where.setdefault(id(value), where)
             elif isinstance(value, types.FunctionType | types.MethodType | functools.partial):
                 self._function(where, value)
             elif kind is tuple or (isinstance(value, tuple) and not _is_tensor(value)):
@@ -459,6 +461,7 @@ class Watch:
         self.checks += other.checks
         self.module_checks += other.module_checks
         self.parameters += other.parameters
+        self.where.update(other.where)
 
     def _compiled(self) -> Callable[[], bool]:
         """All quick tests as one function: a few dozen identity comparisons, without a call for each."""

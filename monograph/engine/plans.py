@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from monograph.core import knobs
+from monograph.engine import ladder
 from monograph.graph.node import Node
 from monograph.passes.graph import extract
 from monograph.runtime.buffers import Buffer
@@ -88,4 +89,9 @@ def make_plan(sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequenc
     maker = _makers.get(name)
     if maker is None:
         raise KeyError(f"no target is called {name!r}; there are {', '.join(_makers)}")
-    return maker(sources, scalars, outputs)
+    if not knobs.debug.get():
+        return maker(sources, scalars, outputs)
+    ladder.show_graph(sources, outputs)
+    plan = maker(sources, scalars, outputs)
+    ladder.show_plan(plan)
+    return plan

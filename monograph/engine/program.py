@@ -88,13 +88,17 @@ class Part:
 
     def run(self, places: Sequence[Any], carried: Sequence[Any], lives: Sequence[Any]) -> list[Any]:
         """The buffers of the outputs."""
+        return self.plan().run(*self.feeds(places, carried, lives))
+
+    def feeds(self, places: Sequence[Any], carried: Sequence[Any], lives: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """What the plan takes: the buffers of its sources, the numbers of its scalars."""
         buffers = [places[at] if kind == PLACE else at if kind == CONSTANT else carried[at] for kind, at in self.picks]
         numbers = self.numbers
         if self.lives:
             numbers = numbers.copy()
             for position, number in self.lives:
                 numbers[position] = lives[number]
-        return self.plan().run(buffers, numbers)
+        return buffers, numbers
 
 
 class Split:
@@ -140,8 +144,9 @@ class ClosedFinal(Final):
 class OpenFinal(Final):
     """Results that are still on the tape: the graph is recorded again."""
 
-    def __init__(self, steps: list[Any], targets: list[int], providers: list[Any], evaluate: bool) -> None:
+    def __init__(self, steps: list[Any], targets: list[int], providers: list[Any], evaluate: bool, part: Part) -> None:
         self.steps, self.targets, self.providers, self.evaluate = steps, targets, providers, evaluate
+        self.part = part  # only shown: what is recorded is compiled together with what follows it
         self.results: Any = None
 
     def record(self, tensors: Sequence[Any], lives: Sequence[Any], carried: Sequence[Any]) -> list[Node]:
@@ -326,5 +331,6 @@ class PathBuilder:
                     step = ("op", (node.op, node.attrs, node.shape, node.dtype, node.requires_grad), inputs, self.carried.get(id(node)))
             position[id(node)] = len(steps)
             steps.append(step)
-        return OpenFinal(steps, [position[id(t)] for t in self.targets], providers, bool(self.capture.wanted))
+        shown = Part(topological(self.targets, lambda n: self._pick(n) is not None), self.targets, self._pick, self.live)
+        return OpenFinal(steps, [position[id(t)] for t in self.targets], providers, bool(self.capture.wanted), shown)
 

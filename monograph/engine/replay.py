@@ -6,14 +6,15 @@ middle finishes it and then goes on its way, so a parameter is never half update
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from sys import getrefcount
 from typing import Any
 
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, digest_of
 from monograph.engine.guards import Watch
-from monograph.engine.program import PLACE, ClosedFinal, Final, OpenFinal, PathBuilder, Refused, Split, plain_node
+from monograph.engine.program import CONSTANT, PLACE, ClosedFinal, Final, OpenFinal, Part, PathBuilder, Refused, Split, plain_node
 from monograph.graph.node import Node
 from monograph.ops import source
 
@@ -256,12 +257,7 @@ class Entry:
             while isinstance(at, Split):
                 for provider in at.providers:
                     lives.append(provider())
-                if at.part is None:
-                    kind, which = at.passed  # type: ignore[misc]
-                    value = buffers[which] if kind == PLACE else which if kind == 1 else carried[which]
-                else:
-                    value, *kept = at.part.run(buffers, carried, lives)
-                    carried += kept
+                value = self._observed(at, buffers, carried, lives)
                 shape, dtype = at.node_type
                 following = at.branches.get(digest_of(value.array(shape, dtype.np)))
                 if following is None:
@@ -367,6 +363,54 @@ class Entry:
             evaluator.evaluate([plain_node(tensors[place]) for place, _, _ in results.writes])
         self.replays += 1
         return results.returned(tensors, made)
+
+    def walk(self, arguments: Sequence[Any]) -> Iterator[tuple[Split | Final, Part, tuple[list[Any], list[Any]] | None]]:
+        """The pieces that a call would run, with what each is fed, in order. Nothing is committed, no random number is used up."""
+        gathered = self.gather(arguments)
+        if gathered is None:
+            return
+        _, buffers = gathered
+        offsets = [g._offset for g in self.generators]
+        lives: list[Any] = []
+        carried: list[Any] = []
+        at = self.root
+        try:
+            while isinstance(at, Split):
+                lives += [provider() for provider in at.providers]
+                value = self._observed(at, buffers, carried, lives)
+                if at.part is not None:
+                    yield at, at.part, at.part.feeds(buffers, carried[: len(carried) - len(at.carried)], lives)
+                shape, dtype = at.node_type
+                at = at.branches.get(digest_of(value.array(shape, dtype.np)))
+            if at is not None:
+                lives += [provider() for provider in at.providers]
+                yield at, at.part, at.part.feeds(buffers, carried, lives) if isinstance(at, ClosedFinal) else None
+        finally:
+            for g, offset in zip(self.generators, offsets, strict=True):
+                g._offset = offset
+
+    @staticmethod
+    def _observed(at: Split, buffers: list[Any], carried: list[Any], lives: list[Any]) -> Any:
+        """The value that Python looks at; what later pieces need goes to `carried`."""
+        if at.part is None:
+            kind, which = at.passed  # type: ignore[misc]
+            return buffers[which] if kind == PLACE else which if kind == CONSTANT else carried[which]
+        value, *kept = at.part.run(buffers, carried, lives)
+        carried += kept
+        return value
+
+    def names(self) -> dict[int, str]:
+        """Readable names of the places, as far as the watched objects lead to them."""
+        found = {}
+        for i, p in enumerate(self.places):
+            if p.kind == ARGUMENT:
+                found[i] = f"argument_{p.at}"
+            elif p.kind == GRADIENT:
+                found[i] = f"{found.get(p.at, f'place_{p.at}')}.grad"
+            else:
+                where = self.watch.where.get(id(p.tensor), f"place_{i}")
+                found[i] = re.sub(r"[^\w.]+", "_", where, flags=re.ASCII).strip("_.") or f"place_{i}"
+        return found
 
     def splits(self) -> list[Split]:
         """All splits of the tree."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import AutogradError
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, Sample, Trait, define
 from monograph.ops.matrix_parts import (
@@ -79,15 +78,19 @@ def _eigh_type(a: Any, x: Any) -> Types:
     return ((s[:-1], d), (s, d)), None
 
 
+def _symmetric(x: Node) -> Node:
+    return (x + mT(x)) * 0.5
+
+
 def _eigh_vjp(g: Any, y: Node, a: Any, x: Node) -> list[Any]:
     gw, gv = g
     if gw is None and gv is None:
         return [None]
     v = project(y, index=1)
     if gv is None:
-        return [product(v * row(gw), mT(v))]
+        return [_symmetric(product(v * row(gw), mT(v)))]
     inner = product(mT(v), gv) / differences(project(y, index=0))
-    return [product(v, with_diagonal(inner, gw), mT(v))]
+    return [_symmetric(product(v, with_diagonal(inner, gw), mT(v)))]
 
 
 def _eigh_samples() -> Iterable[Sample]:
@@ -144,10 +147,10 @@ def _svd_vjp(g: Any, y: Node, a: SvdAttrs, x: Node) -> list[Any]:
         if a.full_matrices:
             u, vh = columns(u, 0, k), rows_of(vh, 0, k)
         return [product(u * row(gs), vh)]
-    if a.full_matrices and m != n:
-        raise AutogradError(
-            "linalg.svd: the singular vectors of full_matrices=True have no gradient unless the matrix is square; use full_matrices=False"
-        )
+    if a.full_matrices and m != n:  # torch's choice too: the vectors beyond the thin factorization pass no gradient
+        k = s.shape[-1]
+        u, gu = columns(u, 0, k), None if gu is None else columns(gu, 0, k)
+        vh, gvh = rows_of(vh, 0, k), None if gvh is None else rows_of(gvh, 0, k)
     gap = differences(s * s)
     inner: Node | None = None
     if gu is not None:

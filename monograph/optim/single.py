@@ -77,7 +77,7 @@ class SingleTensorOptimizer(Optimizer):
             if node is None:
                 if not isinstance(step, Tensor):  # a state saved by an old torch
                     step = state["step"] = tensor(float(step), dtype=float32)
-                node = record(elementwise.add, (read(step), source.constant(1, step.dtype)))
+                node = record(elementwise.add, (read(step), source.number(1.0, step.dtype)))
                 step._write(node)
                 touched.append(step)
                 new[id(step)] = node

@@ -12,6 +12,7 @@ from monograph.tensor import (
     gathering,
     indexing,
     interop,
+    legacy,
     movement,
     pointwise,
     printing,
@@ -63,6 +64,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     return bool(pointwise.isclose(input, other, rtol, atol, equal_nan).all().item())  # type: ignore[attr-defined]
 
 
+FUNCTIONS["set_printoptions"] = printing.set_printoptions
 FUNCTIONS["equal"], FUNCTIONS["allclose"] = equal, allclose
 Tensor.equal, Tensor.allclose = equal, allclose  # type: ignore[attr-defined]
 
@@ -76,4 +78,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'monograph.tensor' has no attribute {name!r}") from None
 
 
-__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "movement", "pointwise", "printing", "random", "reduction", "tensor", "views"]
+__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "legacy", "movement", "pointwise", "printing", "random", "reduction", "tensor", "views"]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph.engine.compiled import Compiled
+from monograph.engine.explain import Explanation
+from monograph.engine.explain import explain as run_explain
 from monograph.tensor.core import Tensor, view_of, wrap
 
 BACKENDS = ("inductor", "monograph", "eager", "aot_eager", "reference")
@@ -89,3 +91,20 @@ def compile(  # noqa: A001 - torch's name
         if isinstance(model, kind):
             return wrapper(model, CompiledFunction(model, fullgraph))
     return CompiledFunction(model, fullgraph)
+
+
+def explain(function: Any, *args: Any, **kwargs: Any) -> Explanation:
+    """What `compile` makes of `function(*args, **kwargs)`: its graphs, every split with its reason and line, kernels with bytes, FLOPs, time and share of
+    the machine's peak, and why it runs uncompiled if it does. `print` the result; `.ir(i)` and `.assembly(i)` show the code of kernel i.
+
+    A function that is compiled already and has seen such a call is only looked at; another one is called, up to four times, until it is captured.
+
+    >>> import monograph as mg
+    >>> "sum" in str(mg.explain(lambda x: (x * 2).sum(), mg.ones(3)))
+    True
+    """
+    engine = getattr(function, "engine", None)
+    if not isinstance(engine, Compiled):
+        engine = Compiled(function, FRONT, _is_tensor)
+    name = getattr(function, "__qualname__", None) or type(getattr(function, "_orig_mod", function)).__name__
+    return run_explain(engine, name, args, kwargs)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from monograph.core.modes import MODES
 from monograph.core.shape import normalize_dim
 from monograph.graph.node import Node
 from monograph.ops import contraction, elementwise, movement, reduce
 from monograph.ops.einsum import einsum as einsum_op
+from monograph.tensor.autocasting import cast_inputs
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import apply, emit, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, publish
@@ -21,6 +23,8 @@ def _same_dtype(a: Node, b: Node) -> None:
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """The matrix product with torch's rules: vectors, matrices, batches that broadcast."""
     a, b = read(input), read(other)
+    if MODES.autocast is not None:
+        a, b = cast_inputs(contraction.matmul, (a, b), MODES.autocast)
     _same_dtype(a, b)
     na, nb = len(a.shape), len(b.shape)
     if na == 0 or nb == 0:

@@ -21,6 +21,7 @@ from monograph.engine import evaluator
 from monograph.graph.node import Node, record
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, reduce, source
+from monograph.tensor.autocasting import MIXED, cast_inputs, mixed
 from monograph.tensor.core import Tensor, view_of, wrap
 
 _new = Tensor.__new__
@@ -42,6 +43,10 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
             inputs.append(t._node if t._simple else t._read())
         except AttributeError:
             raise TypeError(f"{op.name}(): expected Tensors, got {type(t).__name__}") from None
+    if now.autocast is not None:
+        if op.name in MIXED and mixed(inputs):
+            return _in_single(op, tensors, attrs)
+        inputs = cast_inputs(op, inputs, now.autocast)  # type: ignore[arg-type, assignment]
     node = record(op, tuple(inputs), op.intern(attrs) if attrs else NO_ATTRS)
     if node.dtype is None:
         parts = [source.project(node, index=i) for i in range(len(node.shape))]
@@ -54,6 +59,15 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
     t._node = node
     t._simple = True
     return t
+
+
+def _in_single(op: OpDef, tensors: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
+    """A normalisation under autocast: low values with float32 parameters are computed in float32, the result is low again."""
+    low = tensors[0].dtype
+    result = apply(op, *[emit(elementwise.cast, read(t), dtype=float32) for t in tensors], **attrs)
+    first = result[0] if isinstance(result, tuple) else result
+    cast = emit(elementwise.cast, read(first), dtype=low)
+    return (cast, *result[1:]) if isinstance(result, tuple) else cast
 
 
 def finish(node: Node) -> Tensor:
@@ -211,8 +225,10 @@ def _array_like(value: Any, name: str) -> Node:
 
 def emit(op: OpDef, *nodes: Node, **attrs: Any) -> Tensor:
     """Records `op` on nodes and wraps the single output: the tail of every public function that prepared its operands."""
-    node = record(op, nodes, op.intern(attrs) if attrs else NO_ATTRS)
     now = MODES.now
+    if now.autocast is not None:
+        nodes = cast_inputs(op, nodes, now.autocast)
+    node = record(op, nodes, op.intern(attrs) if attrs else NO_ATTRS)
     if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
         recorded(node)
     t = _new(Tensor)

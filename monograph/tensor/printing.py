@@ -1,7 +1,8 @@
-"""How tensors print: torch's look, through NumPy's array printer."""
+"""How tensors print: torch's look."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,56 +21,91 @@ _PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-def set_printoptions(precision: int | None = None, threshold: int | None = None, edgeitems: int | None = None, linewidth: int | None = None, profile: str | None = None, sci_mode: bool | None = None) -> None:
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
     """How tensors print; profile "default", "short" or "full" resets the others."""
     if profile is not None:
-        _options.update(_PROFILES[profile], sci_mode=None)
-    for name, value in (("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth), ("sci_mode", sci_mode)):
-        if value is not None:
-            _options[name] = value
+        if profile not in _PROFILES:
+            raise ValueError(f"set_printoptions(profile={profile!r}): there are {', '.join(_PROFILES)}")
+        _options.update(_PROFILES[profile], linewidth=80, sci_mode=None)
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth, "sci_mode": sci_mode}
+    _options.update({name: value for name, value in given.items() if value is not None})
 
 
-def _formatter(values: np.ndarray) -> Any:
-    """One format for all elements, as torch chooses it: whole numbers with a dot, scientific when the range is wide."""
-    finite = values[np.isfinite(values)].astype(np.float64)
+def _float_style(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
+    """(format, width) for all elements, as torch chooses it: whole numbers with a dot, scientific when the range is wide.
+
+    The width is that of the widest finite number that is not zero; nan, inf and -0. may stick out.
+    """
     precision = _options["precision"]
-    shown = np.abs(finite[finite != 0])
-    whole = bool(finite.size) and bool(np.all(finite == np.round(finite)))
+    shown = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    size = np.abs(shown)
+    whole = bool(np.all(shown == np.round(shown)))
     scientific = _options["sci_mode"]
     if scientific is None:
-        scientific = shown.size > 0 and (shown.max() / shown.min() > 1000 or shown.max() > 1e8 or (shown.min() < 1e-4 and not whole)) and not (whole and shown.max() < 1e8 and shown.max() / shown.min() <= 1000)
-    if scientific:
-        text = lambda v: f"{v:.{precision}e}" if np.isfinite(v) else str(float(v))  # noqa: E731
-    elif whole:
-        text = lambda v: f"{v:.0f}." if np.isfinite(v) else str(float(v))  # noqa: E731
-    else:
-        text = lambda v: f"{v:.{precision}f}" if np.isfinite(v) else str(float(v))  # noqa: E731
-    width = max((len(text(float(v))) for v in values.ravel()), default=0)
-    return lambda v: text(float(v)).rjust(width)
+        wide = shown.size > 0 and (size.max() / size.min() > 1000 or size.max() > 1e8)
+        scientific = wide or (shown.size > 0 and not whole and bool(size.min() < 1e-4))
+
+    def text(v: Any) -> str:
+        if not np.isfinite(v):
+            return str(float(v))
+        return f"{v:.{precision}e}" if scientific else f"{v:.0f}." if whole else f"{v:.{precision}f}"
+
+    return text, max((len(text(v)) for v in shown), default=1)
+
+
+def _style(values: np.ndarray, d: dtypes.dtype) -> tuple[Callable[[Any], str], int]:
+    if d.kind == "f":
+        return _float_style(values)
+    text: Callable[[Any], str] = (lambda v: str(bool(v))) if d.kind == "b" else str
+    return text, max((len(text(v)) for v in values.ravel()), default=0)
+
+
+def _edges(n: int) -> tuple[range, range] | None:
+    """The indices that are shown of a long dimension, None for a short one."""
+    e = _options["edgeitems"]
+    return (range(e), range(n - e, n)) if n > 2 * e else None
+
+
+def _shown(array: np.ndarray) -> np.ndarray:
+    """What a summary shows of an array."""
+    for axis, n in enumerate(array.shape):
+        edges = _edges(n)
+        if edges is not None:
+            array = np.take(array, [*edges[0], *edges[1]], axis)
+    return array
+
+
+def _block(array: np.ndarray, indent: int, summarise: bool, style: tuple[Callable[[Any], str], int]) -> str:
+    """The text of an array in brackets, to stand `indent` columns from the left."""
+    text, width = style
+    if not array.ndim:
+        return text(array[()]).rjust(width)
+    edges = _edges(len(array)) if summarise else None
+    if array.ndim == 1:
+        items = [text(v).rjust(width) for v in (array if edges is None else array[[*edges[0], *edges[1]]])]
+        if edges is not None:
+            items.insert(len(edges[0]), " ...")
+        per_line = max(1, int((_options["linewidth"] - indent) // (width + 2)))
+        lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
+        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+    rows = [_block(array[i], indent + 1, summarise, style) for i in (range(len(array)) if edges is None else [*edges[0], *edges[1]])]
+    if edges is not None:
+        rows.insert(len(edges[0]), "...")
+    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(rows) + "]"
 
 
 def _values(array: np.ndarray, d: dtypes.dtype, indent: int) -> str:
     array = array.astype(np.float32) if d in (dtypes.bfloat16, dtypes.float16) else array
     summarise = array.size > _options["threshold"]
-    shown = array
-    if summarise:
-        for axis in range(array.ndim):
-            e = _options["edgeitems"]
-            if shown.shape[axis] > 2 * e:
-                shown = np.concatenate([np.take(shown, range(e), axis), np.take(shown, range(shown.shape[axis] - e, shown.shape[axis]), axis)], axis)
-    if d.kind == "f":
-        style = {"float_kind": _formatter(shown)}
-    elif d.kind == "b":
-        width = 5 if shown.size and not shown.all() else 4
-        style = {"bool": lambda v: str(bool(v)).rjust(width if array.ndim else 0)}
-    else:
-        width = max((len(str(v)) for v in shown.ravel()), default=0)
-        style = {"int_kind": lambda v: str(v).rjust(width)}
-    text = np.array2string(
-        array, separator=", ", formatter=style, threshold=_options["threshold"] if np.isfinite(_options["threshold"]) else 1 << 60,  # type: ignore[arg-type]
-        edgeitems=_options["edgeitems"], max_line_width=_options["linewidth"], prefix=" " * indent,
-    )  # fmt: skip
-    return text
+    style = _style(_shown(array) if summarise else array, d)
+    return _block(array, indent, summarise, style if array.ndim else (style[0], 0))
 
 
 def to_string(self: Tensor) -> str:

@@ -43,6 +43,12 @@ def fits(a: Value, c: Value) -> bool:
     return all(m == n or 1 in (m, n) for m, n in zip(reversed(a.shape), reversed(c.shape), strict=False))
 
 
+def beside(b: Builder, x: Value) -> Value:
+    """A new input that broadcasts with x."""
+    shape = [1 if b.chance(3) else n for n in x.shape]
+    return b.input(tuple(shape[b.between(0, len(shape)) :]), x.dtype if b.chance(2) and x.dtype != "bool" else b.pick(("float32", "float64", "int64")))
+
+
 def smooth(b: Builder) -> object:
     x = b.value(lambda v: v.floating and b.known(v).top <= 8)
     if x is None:
@@ -77,9 +83,11 @@ def exact_unary(b: Builder) -> object:
 
 def binary(b: Builder) -> object:
     x = b.value(lambda v: v.dtype != "bool")
-    y = None if x is None else b.value(lambda v: fits(x, v) and v.dtype != "bool")
-    if x is None or y is None:
+    if x is None:
         return None
+    y = b.value(lambda v: v is not x and fits(x, v) and v.dtype != "bool")
+    if y is None or b.chance(3):
+        y = beside(b, x)
     sign = b.pick("+-*+-*/M")
 
     def known(d: str) -> Known | None:
@@ -258,6 +266,23 @@ def product(b: Builder) -> object:
     return b.emit(f"{x.name} @ {y.name}", lambda d: settle(summed(multiplied(b.known(x), b.known(y)), x.shape[-1]), d))
 
 
+def window(b: Builder) -> object:
+    """Convolutions and pools over the last one or two dims."""
+    x = b.value(lambda v: v.dtype in ("float32", "float64") and v.ndim in (3, 4) and min(v.shape) > 0)
+    if x is None:
+        return None
+    k, n = b.known(x), x.ndim - 2
+    kernel = tuple(b.between(1, min(3, size)) for size in x.shape[2:])
+    if b.chance(2):
+        w = b.input((b.pick((1, 2, 5, 8)), x.shape[1], *kernel), x.dtype)
+        count = math.prod(w.shape[1:])
+        form = f"F.conv{n}d({x.name}, {w.name}, stride={b.between(1, 2)}, padding={b.between(0, 1)})"
+        return b.emit(form, lambda d: settle(summed(multiplied(k, b.known(w)), count), d))
+    if b.chance(2):
+        return b.emit(f"F.max_pool{n}d({x.name}, {kernel}, stride={b.between(1, 2)})", lambda d: settle(k, d))
+    return b.emit(f"F.avg_pool{n}d({x.name}, {kernel})", lambda d: rough(k.top, k.error, d, 16))
+
+
 def drawn(b: Builder) -> object:
     """Random numbers of the framework's own generator."""
     shape = random_shape(b)
@@ -275,6 +300,6 @@ def made(b: Builder) -> object:
 
 COMPUTING = (
     (new_input, 2), (smooth, 4), (exact_unary, 3), (binary, 8), (with_number, 4), (whole, 2), (compare, 3), (where, 3), (convert, 2), (reduction, 8),
-    (normalisation, 3), (running, 1), (product, 3), (drawn, 1), (made, 1),
+    (normalisation, 3), (running, 1), (product, 3), (window, 1), (drawn, 1), (made, 1),
 )  # fmt: skip
 __all__ = ["COMPUTING", "cast", "fits", "new_input", "random_shape"]

@@ -261,7 +261,7 @@ def gradient(b: Builder) -> object:
     b.held[len(b.held)] = result
     for line in lines:
         exec(line, b.space)
-        b.lines.append(line)
+        b.write(line)
     b.values.append(Value(g, b.space[g], len(b.held) - 1))
     return True
 

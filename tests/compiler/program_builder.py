@@ -5,6 +5,7 @@ A program is built line by line and recorded as it grows (so every shape and dty
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
@@ -117,6 +118,7 @@ class Builder:
     values: list[Value] = field(default_factory=list)
     held: dict[int, Known] = field(default_factory=dict)  # what is known of each storage
     space: dict[str, Any] = field(default_factory=lambda: {"mg": mg, "F": F})
+    used: set[str] = field(default_factory=set)
     count: int = 0
 
     # ---- choices ----
@@ -131,12 +133,12 @@ class Builder:
         return self.draw(st.integers(0, one_in - 1)) == 0
 
     def value(self, accept: Callable[[Value], bool] = lambda v: True) -> Value | None:
-        """A value so far, newer ones more often; None if no value is accepted."""
+        """A value so far, more often one that is new or not used yet; None if no value is accepted."""
         fit = [v for v in self.values if accept(v)]
         if not fit:
             return None
-        newer = fit[-4:]
-        return self.pick(newer if self.chance(2) else fit)
+        idle = [v for v in fit if v.name not in self.used]
+        return self.pick(idle if idle and self.chance(2) else fit[-3:] if self.chance(2) else fit)
 
     def known(self, v: Value) -> Known:
         return self.held[v.place]
@@ -168,7 +170,7 @@ class Builder:
             return None
         name = self.fresh()
         self.space[name] = tensor
-        self.lines.append(f"{name} = {expression}")
+        self.write(f"{name} = {expression}")
         if view_of is None:
             self.held[len(self.held)] = fact
         place = len(self.held) - 1 if view_of is None else view_of.place
@@ -182,7 +184,7 @@ class Builder:
             return False
         joined = join(self.known(target), known)
         exec(statement, self.space)
-        self.lines.append(statement)
+        self.write(statement)
         self.held[target.place] = joined
         return True
 
@@ -191,15 +193,18 @@ class Builder:
         exec(statement, self.space)
         self.lines.append(statement)
 
+    def write(self, line: str) -> None:
+        """One more line; the values that it names are used."""
+        self.lines.append(line)
+        self.used.update(re.findall(r"\b[vx]\d+\b", line.split(" = ")[-1]))
+
     def as_dtype(self, v: Value, dtype: str) -> Known | None:
         """What is known of a value after a cast."""
         return cast(self.known(v), v.dtype, dtype)
 
     def finish(self) -> Program:
-        """The program that returns some of the values: always the newest, and often inputs that were written."""
-        names = [v.name for v in self.values]
-        wanted = {names[-1], *(n for n in names if self.chance(3))}
-        chosen = [v for v in self.values if v.name in wanted]
+        """The program that returns the values that nothing else uses, and a few more (views of what was written, inputs)."""
+        chosen = [v for v in self.values if v.name not in self.used or self.chance(8)] or self.values[-1:]
         return Program(tuple(self.inputs), tuple(self.lines), tuple(v.name for v in chosen), tuple(self.known(v) for v in chosen))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,22 +14,26 @@ from monograph.core import knobs
 from monograph.engine import evaluator
 from monograph.graph.node import Node, topological
 from monograph.runtime.threads import setting
-from tests.compiler.pieces_computing import COMPUTING, new_input
-from tests.compiler.pieces_moving import MOVING
+from tests.compiler.pieces_computing import COMPUTING, binary, exact_unary, new_input, normalisation, product, reduction, smooth, where, window, with_number
+from tests.compiler.pieces_moving import MOVING, moved, picked, view, written
 from tests.compiler.program_builder import Builder, Program, recorded
 
 PIECES = [piece for piece, weight in COMPUTING + MOVING for _ in range(weight)]
+FUSIBLE = [smooth, smooth, exact_unary, binary, binary, binary, with_number, where, reduction, reduction, normalisation, product, window, view, moved, picked, written]
 
 
 @st.composite
-def programs(draw: Any, longest: int = 12) -> Program:
+def programs(draw: Any, longest: int, pieces: Sequence[Callable[[Builder], object]] = PIECES) -> Program:
     """Programs of up to so many pieces."""
     with recorded():
         mg.manual_seed(0)
         b = Builder(draw)
-        new_input(b)
-        for _ in range(draw(st.integers(1, longest))):
-            b.pick(PIECES)(b)
+        if pieces is PIECES:
+            new_input(b)
+        else:
+            b.input(tuple(b.pick((2, 3, 5, 8, 9, 17, 40)) for _ in range(b.between(1, 3))), b.pick(("float32", "float32", "float64", "bfloat16")))
+        for _ in range(draw(st.integers(min(4, longest), longest))):
+            b.pick(pieces)(b)
         return b.finish()
 
 

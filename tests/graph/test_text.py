@@ -121,7 +121,7 @@ HOSTILE = {
     "missing attribute": ("%0 = full() {value=1} : float32[2]", "attributes of full"),
     "attribute type": ('%0 = full() {shape="ab", value=1, dtype=float32} : float32[2]', "cannot be 'ab'"),
     "attribute twice": ("%0 = full() {value=1, value=2} : float32[2]", "again"),
-    "code": ("%0 = full() {shape=__import__('os').system('true'), value=1, dtype=float32} : float32[2]", "is no value"),
+    "code": ("%0 = full() {shape=__import__('os').system('true'), value=1, dtype=float32} : float32[2]", "cannot read"),
     "call": ("%0 = full() {shape=eval(1), value=1, dtype=float32} : float32[2]", "is no value"),
     "nested": ("%0 = full() {shape=" + "(" * 500 + ")" * 500 + ", value=1, dtype=float32} : float32[2]", "nested"),
     "nested size": ("%0 = input : float32[" + "(" * 500 + "1" + ")" * 500 + "]", "nested"),

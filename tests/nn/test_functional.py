@@ -39,7 +39,9 @@ def correlate(x: np.ndarray, w: np.ndarray, stride: int, padding: int, dilation:
     return y
 
 
-@pytest.mark.parametrize(("stride", "padding", "dilation", "groups"), [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (2, 1, 1, 2), (1, 1, 1, 4)])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"), [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 1), (2, 1, 1, 2), (1, 1, 1, 4)]
+)
 def test_conv2d(stride: int, padding: int, dilation: int, groups: int) -> None:
     x, w, b = draw(2, 4, 7, 6), draw(4, 4 // groups, 3, 2, seed=1), draw(4, seed=2)
     expected = correlate(x, w, stride, padding, dilation, groups) + b[:, None, None]

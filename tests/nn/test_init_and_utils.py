@@ -10,7 +10,15 @@ import pytest
 import monograph as mg
 from monograph import nn
 from monograph.nn import init
-from monograph.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters
+from monograph.nn.utils import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    parameters_to_vector,
+    remove_weight_norm,
+    spectral_norm,
+    vector_to_parameters,
+    weight_norm,
+)
 from monograph.nn.utils.rnn import pack_sequence, pad_sequence, unpack_sequence
 
 
@@ -95,3 +103,31 @@ def test_padding_and_packing() -> None:
     assert [s.tolist() for s in unpack_sequence(packed)] == [[0, 1, 2], [0], [0, 1]]
     with pytest.raises(RuntimeError, match=r"must be sorted in decreasing order"):
         pack_sequence(items)
+
+
+def test_weight_norm() -> None:
+    layer = nn.Conv1d(2, 3, 2)
+    x = mg.randn(1, 2, 5)
+    before = layer(x)
+    assert weight_norm(layer) is layer and list(layer.state_dict()) == ["bias", "weight_g", "weight_v"]
+    assert layer.weight_g.shape == (3, 1, 1) and mg.allclose(layer(x), before, atol=1e-6)
+    layer(x).sum().backward()
+    assert layer.weight_g.grad is not None and layer.weight_v.grad is not None
+    with mg.no_grad():
+        layer.weight_g.mul_(2)
+    after = layer(x)
+    remove_weight_norm(layer)
+    assert list(layer.state_dict()) == ["bias", "weight"] and mg.allclose(layer(x), after, atol=1e-6)
+    with pytest.raises(ValueError, match=r"weight_norm of 'weight' not found"):
+        remove_weight_norm(layer)
+
+
+def test_spectral_norm() -> None:
+    layer = spectral_norm(nn.Linear(4, 3), n_power_iterations=30)
+    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    layer(mg.randn(2, 4)).sum().backward()
+    assert np.linalg.norm(layer.weight.detach().numpy(), 2) == pytest.approx(1, abs=1e-3) and layer.weight_orig.grad is not None
+    u = layer.weight_u.clone()
+    layer.eval()
+    layer(mg.randn(2, 4))
+    assert mg.equal(u, layer.weight_u)

@@ -23,7 +23,9 @@ REPRS = {
     "Conv1d(4, 4, kernel_size=(3,), stride=(1,), padding=same, groups=2, bias=False, padding_mode=circular)": lambda: nn.Conv1d(
         4, 4, 3, padding="same", groups=2, bias=False, padding_mode="circular"
     ),
-    "ConvTranspose2d(3, 4, kernel_size=(2, 2), stride=(2, 2), output_padding=(1, 1))": lambda: nn.ConvTranspose2d(3, 4, 2, 2, output_padding=1),
+    "ConvTranspose2d(3, 4, kernel_size=(2, 2), stride=(2, 2), output_padding=(1, 1))": lambda: nn.ConvTranspose2d(
+        3, 4, 2, 2, output_padding=1
+    ),
     "BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)": lambda: nn.BatchNorm2d(4),
     "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)": lambda: nn.LayerNorm(4),
     "GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)": lambda: nn.GroupNorm(2, 4),
@@ -61,7 +63,10 @@ STATES = {
         lambda: nn.GRU(2, 3, bidirectional=True, bias=False),
         ["weight_ih_l0", "weight_hh_l0", "weight_ih_l0_reverse", "weight_hh_l0_reverse"],
     ),
-    "LSTM with projection": (lambda: nn.LSTM(2, 3, proj_size=1), ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_hr_l0"]),
+    "LSTM with projection": (
+        lambda: nn.LSTM(2, 3, proj_size=1),
+        ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_hr_l0"],
+    ),
 }
 
 

@@ -52,7 +52,8 @@ def test_regression_losses() -> None:
     d = x - y
     a = np.abs(d)
     cases = {
-        nn.MSELoss: d * d, nn.L1Loss: a, nn.SmoothL1Loss: np.where(a < 1, d * d / 2, a - 0.5), nn.HuberLoss: np.where(a < 1, d * d / 2, a - 0.5),
+        nn.MSELoss: d * d, nn.L1Loss: a, nn.SmoothL1Loss: np.where(a < 1, d * d / 2, a - 0.5),
+        nn.HuberLoss: np.where(a < 1, d * d / 2, a - 0.5),
         nn.SoftMarginLoss: np.log1p(np.exp(-y * x)),
     }  # fmt: skip
     for kind, each in cases.items():

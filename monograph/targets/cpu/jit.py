@@ -1,8 +1,7 @@
-"""From LLVM IR text to the address of machine code: parse, verify, optimise, emit an object, load it; objects are kept on disk.
+"""From LLVM IR text to the address of machine code: compile to an object (`codegen`), load it; objects are kept on disk.
 
-The IR is explicitly vectorised, so LLVM's own loop and SLP vectorisers, unrolling and interleaving stay off. Objects are loaded by
-LLJIT with JITLink: it places the sections of an object side by side (no relocation out of range) and reports a missing symbol as an
-error where the older loaders end the process. Loaded code stays for the life of the process.
+Objects are loaded by LLJIT with JITLink: it places the sections of an object side by side (no relocation out of range) and reports a
+missing symbol as an error where the older loaders end the process. Loaded code stays for the life of the process.
 """
 
 from __future__ import annotations
@@ -16,20 +15,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from monograph.core.errors import MonographError
+from monograph.targets.cpu import codegen
 from monograph.targets.cpu.cache import ObjectCache, sources_fingerprint
+from monograph.targets.cpu.codegen import JitError
 from monograph.targets.cpu.features import CpuFeatures, cpu_features
 
-FORMAT = 1
-SPEED_LEVEL = 2
-CODEGEN_LEVEL = 2
+FORMAT = 2
 TARGETS_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 IrText = str | Callable[[], str]
-
-
-class JitError(MonographError):
-    """LLVM refuses IR text, or machine code refers to a symbol that is not in this process."""
 
 
 class Jit:
@@ -41,8 +35,6 @@ class Jit:
         self.lock = threading.RLock()
         self._addresses: dict[tuple[str, str], int] = {}
         self._serial = itertools.count()
-        self._llvm: Any = None
-        self._machine: Any = None
         self._loader: Any = None
         self._prefix = b""
         self._structural_prefix = b""
@@ -80,7 +72,7 @@ class Jit:
                 missing[name] = memo, digest or self._digest(self._structural_prefix, name, memo), ir
         if missing:
             with self.lock:
-                objects = {name: self._object(name, ir, digest) for name, (_, digest, ir) in missing.items()}
+                objects = self._objects({name: (digest, ir) for name, (_, digest, ir) in missing.items()})
                 for name, address in self._load(objects).items():
                     result[name] = self._addresses[name, missing[name][0]] = address
         return result
@@ -89,25 +81,23 @@ class Jit:
         """Addresses of several functions that one IR text defines, so that they share its globals."""
         self._start()
         with self.lock:
-            data = self._object(names[0], ir, self._digest(self._prefix, ",".join(names), ir))
-            return self._load({names[0]: data}, names)
+            objects = self._objects({names[0]: (self._digest(self._prefix, ",".join(names), ir), ir)})
+            return self._load(objects, names)
 
     def optimised_ir(self, ir: str) -> str:
         """The IR text after LLVM's optimiser."""
         with self.lock:
-            return str(self._optimised("", ir))
+            return codegen.borrowed(lambda compiler: str(compiler.module("", ir)))
 
     def assembly(self, ir: str) -> str:
         """The machine code of the IR text, as assembly."""
         with self.lock:
-            module = self._optimised("", ir)
-            return str(self._machine.emit_assembly(module))
+            return codegen.borrowed(lambda compiler: str(compiler.machine.emit_assembly(compiler.module("", ir))))
 
     def object_code(self, ir: str) -> bytes:
         """The relocatable object file of the IR text."""
         with self.lock:
-            module = self._optimised("", ir)
-            return bytes(self._machine.emit_object(module))
+            return codegen.borrowed(lambda compiler: compiler.object_code("", ir))
 
     @property
     def features(self) -> CpuFeatures:
@@ -116,60 +106,44 @@ class Jit:
     # ---- inside ----
     def _start(self) -> None:
         """Brings LLVM up, at the first compile."""
-        if self._llvm is not None:
+        if self._loader is not None:
             return
         with self.lock:
-            if self._llvm is not None:
+            if self._loader is not None:
                 return
-            import llvmlite.binding as llvm  # deferred: importing this module must not load LLVM
-
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            cpu = cpu_features()
-            target = llvm.Target.from_default_triple()
-            options = {"opt": CODEGEN_LEVEL, "reloc": "pic", "codemodel": "small", "jit": True}
-            self._machine = target.create_target_machine(cpu.name, cpu.features, **options)
-            self._triple, self._layout = self._machine.triple, str(self._machine.target_data)
-            self._tuning = llvm.create_pipeline_tuning_options(speed_level=SPEED_LEVEL)
-            self._tuning.loop_vectorization = self._tuning.slp_vectorization = False
-            self._tuning.loop_interleaving = self._tuning.loop_unrolling = False
-            self._loader = llvm.create_lljit_compiler(self._machine, use_jit_link=True, suppress_errors=True)
+            llvm, cpu = codegen.llvm(), cpu_features()
+            machine = codegen.borrowed(lambda compiler: (compiler.triple, compiler.layout))
             version = ".".join(str(part) for part in llvm.llvm_version_info)
-            common = f"{FORMAT}|{version}|{self._triple}|{cpu.name}|{cpu.features}|O{SPEED_LEVEL}|C{CODEGEN_LEVEL}"
+            common = f"{FORMAT}|{version}|{machine}|{cpu.name}|{cpu.features}|{codegen.RECIPE}|C{codegen.CODEGEN_LEVEL}"
             self._prefix = f"text|{common}|".encode()
             self._structural_prefix = f"key|{common}|{sources_fingerprint(TARGETS_FOLDER)}|".encode()
-            self._llvm = llvm
+            self._loader = llvm.create_lljit_compiler(codegen.Compiler().machine, use_jit_link=True, suppress_errors=True)
 
     def _digest(self, prefix: bytes, name: str, text: str) -> str:
         digest = hashlib.sha256(prefix)
         digest.update(f"{name}|{text}".encode())
         return digest.hexdigest()
 
-    def _object(self, name: str, ir: IrText, digest: str) -> bytes:
-        found = self.cache.load(digest)
-        if found is not None:
-            return found
-        made = bytes(self._machine.emit_object(self._optimised(name, _text(ir))))
-        self.compiled += 1
-        self.cache.store(digest, made)
-        return made
-
-    def _optimised(self, name: str, ir: str) -> Any:
-        self._start()
-        try:
-            module = self._llvm.parse_assembly(ir)
-            module.triple, module.data_layout = self._triple, self._layout
-            module.verify()
-        except RuntimeError as error:
-            raise JitError(f"LLVM refuses the IR of {name or 'this module'}: {_shown(str(error), ir)}") from None
-        if name and not any(f.name == name and not f.is_declaration for f in module.functions):
-            raise JitError(f"the IR given for {name!r} defines {[f.name for f in module.functions if not f.is_declaration]}, not {name!r}")
-        builder = self._llvm.create_pass_builder(self._machine, self._tuning)
-        builder.getModulePassManager().run(module, builder)
-        return module
+    def _objects(self, wanted: Mapping[str, tuple[str, IrText]]) -> dict[str, bytes]:
+        """The objects of `name -> (digest, IR)`: from disk, or compiled and kept."""
+        objects: dict[str, bytes] = {}
+        texts: dict[str, str] = {}
+        for name, (digest, ir) in wanted.items():
+            found = self.cache.load(digest)
+            if found is None:
+                texts[name] = _text(ir)
+            else:
+                objects[name] = found
+        if texts:
+            made = codegen.object_codes(texts)
+            self.compiled += len(made)
+            for name, data in made.items():
+                self.cache.store(wanted[name][0], data)
+            objects |= made
+        return objects
 
     def _load(self, objects: dict[str, bytes], names: Sequence[str] = ()) -> dict[str, int]:
-        library = self._llvm.JITLibraryBuilder().add_current_process()
+        library = codegen.llvm().JITLibraryBuilder().add_current_process()
         for data in objects.values():
             library.add_object_img(data)
         names = names or list(objects)
@@ -211,17 +185,6 @@ def undefined_symbols(data: bytes) -> list[str]:
 
 def _text(ir: IrText) -> str:
     return ir if isinstance(ir, str) else ir()
-
-
-def _shown(error: str, ir: str) -> str:
-    """LLVM's message, with the line of IR that it names."""
-    for part in error.replace(":", " ").split():
-        if part.isdigit():
-            lines = ir.splitlines()
-            if 0 < int(part) <= len(lines):
-                return f"{error.strip()}\n  line {part}: {lines[int(part) - 1].strip()}"
-            break
-    return error.strip()
 
 
 _shared: dict[str, Jit] = {}

@@ -2,7 +2,8 @@
 
 `Module` collects functions, declarations and constants; `Fn` writes one function. A value is a `Val`, a string with its LLVM
 type; vectors are written explicitly, so nothing depends on LLVM's auto-vectoriser. Loops are written in functional style with
-carried values (`Fn.loop`), so the text is in SSA form from the start.
+carried values (`Fn.loop`), so the text is in SSA form from the start. What does not change in a loop is written before it, and what is
+there already is not written again: that costs a dict look-up here, and a good part of LLVM's compile time if it is left to LLVM.
 
     m = Module()
     f = m.function("axpy", [("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch")])
@@ -21,10 +22,21 @@ from collections.abc import Callable, Sequence
 SCALARS = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "ptr": 8}
 
 
+# The depth of values whose place is not known: nothing that uses them is moved.
+UNKNOWN_DEPTH = 1 << 30
+# Operations that may trap, so that they must stay under the conditions they are written in.
+TRAPPING = frozenset(("udiv", "sdiv", "urem", "srem"))
+PURE_INTRINSICS = frozenset(
+    ("fma", "sqrt", "fabs", "floor", "ceil", "trunc", "rint", "roundeven", "nearbyint", "copysign", "minnum", "maxnum")
+    + ("minimum", "maximum", "smin", "smax", "umin", "umax", "abs", "ctpop", "ctlz", "cttz", "fshl", "fshr")
+)
+
+
 class Val(str):
-    """An SSA value or constant: its text, with its LLVM type in `.ty`."""
+    """An SSA value or constant: its text; `ty` is its LLVM type, `depth` the number of loops (`Fn.loop`) around its definition."""
 
     ty: str
+    depth: int = UNKNOWN_DEPTH
 
     def __new__(cls, text: str, ty: str) -> Val:
         self = super().__new__(cls, text)
@@ -59,16 +71,17 @@ def is_float(ty: str) -> bool:
 def literal(value: float | int | bool, ty: str) -> str:
     """The text of a scalar constant, exact to the bit for floats."""
     if ty == "float":
-        rounded = struct.unpack("<f", struct.pack("<f", value))[0] if math.isfinite(value) and abs(value) <= 3.4028235677973366e38 else float(value)
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", rounded))[0]
+        fits = math.isfinite(value) and abs(value) <= 3.4028235677973366e38
+        rounded = struct.unpack("<f", struct.pack("<f", value))[0] if fits else float(value)
+        return f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
     if ty == "double":
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", float(value)))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
     if ty == "half":
-        return "0xH%04X" % struct.unpack("<H", struct.pack("<e", float(value)))[0]
+        return f"0xH{struct.unpack('<H', struct.pack('<e', float(value)))[0]:04X}"
     if ty == "bfloat":
         bits = struct.unpack("<I", struct.pack("<f", float(value)))[0]
         bits = bits + 0x7FFF + ((bits >> 16) & 1) if math.isfinite(value) else bits
-        return "0xR%04X" % ((bits >> 16) & 0xFFFF)
+        return f"0xR{(bits >> 16) & 0xFFFF:04X}"
     if ty == "i1":
         return "true" if value else "false"
     return str(int(value))
@@ -78,8 +91,12 @@ def const(value: float | int | bool, ty: str) -> Val:
     """A constant of a scalar or vector type (a vector gets the value in every lane)."""
     if ty[0] != "<":
         return Val(literal(value, ty), ty)
-    text = literal(value, element(ty))
-    return Val("<" + ", ".join([f"{element(ty)} {text}"] * lanes(ty)) + ">", ty)
+    return Val(f"splat ({element(ty)} {literal(value, element(ty))})", ty)
+
+
+def _placed(value: Val, depth: int) -> Val:
+    value.depth = depth
+    return value
 
 
 class Fn:
@@ -87,11 +104,14 @@ class Fn:
 
     def __init__(self, name: str, params: Sequence[tuple[str, str]], ret: str = "void", attrs: str = "nounwind", linkage: str = "") -> None:
         self.name, self.ret_ty, self.attrs, self.linkage = name, ret, attrs, linkage
-        self.params = {p: Val(f"%{p}", ty) for ty, p in params}
+        self.params = {p: _placed(Val(f"%{p}", ty), 0) for ty, p in params}
         self.signature = ", ".join(f"{ty}{' noundef' if ty == 'ptr' else ''} %{p}" for ty, p in params)
         self.lines: list[str] = ["entry:"]
         self.block = "entry"
         self.count = 0
+        self.declares: set[str] = set()
+        self.known: dict[str, Val] = {}  # what the open block has computed already: text -> value
+        self.outside: list[tuple[list[str], dict[str, Val]]] = []  # lines and known values of the blocks before the open loops
 
     def param(self, name: str) -> Val:
         return self.params[name]
@@ -109,16 +129,36 @@ class Fn:
         self.count += 1
         name = f"%v{self.count}"
         self.lines.append(f"{name} = {text}")
-        return Val(name, ty)
+        return _placed(Val(name, ty), len(self.outside))
+
+    def pure(self, ty: str, text: str, *operands: Val) -> Val:
+        """`emit` for an operation that depends on nothing but its operands and never traps: written outside all loops that it does not
+        change in, and only once a block."""
+        depth = 0
+        for v in operands:
+            if v.depth > depth and v[0] == "%":
+                depth = v.depth
+        if depth < len(self.outside):
+            lines, known = self.outside[depth]
+        else:
+            lines, known, depth = self.lines, self.known, len(self.outside)
+        found = known.get(text)
+        if found is None:
+            self.count += 1
+            found = known[text] = Val(f"%v{self.count}", ty)
+            found.depth = depth
+            lines.append(f"{found} = {text}")
+        return found
 
     def label(self, hint: str = "b") -> str:
         self.count += 1
         return f"{hint}{self.count}"
 
-    def start(self, label: str) -> None:
-        """Begins a basic block (the previous one must have been ended by a branch)."""
+    def start(self, label: str, known: dict[str, Val] | None = None) -> None:
+        """Begins a basic block (the previous one must have been ended by a branch). `known`: values computed on every way to it."""
         self.lines.append(label + ":")
         self.block = label
+        self.known = {} if known is None else known
 
     def br(self, label: str) -> None:
         self.line(f"br label %{label}")
@@ -141,7 +181,8 @@ class Fn:
 
     # ---- arithmetic: two operands of one type ----
     def binary(self, opcode: str, a: Val, b: Val) -> Val:
-        return self.emit(a.ty, f"{opcode} {a.ty} {a}, {b}")
+        text = f"{opcode} {a.ty} {a}, {b}"
+        return self.emit(a.ty, text) if opcode in TRAPPING else self.pure(a.ty, text, a, b)
 
     def fadd(self, a: Val, b: Val) -> Val:
         return self.binary("fadd", a, b)
@@ -156,7 +197,7 @@ class Fn:
         return self.binary("fdiv", a, b)
 
     def fneg(self, a: Val) -> Val:
-        return self.emit(a.ty, f"fneg {a.ty} {a}")
+        return self.pure(a.ty, f"fneg {a.ty} {a}", a)
 
     def fma(self, a: Val, b: Val, c: Val) -> Val:
         return self.intrinsic("fma", a.ty, a, b, c)
@@ -180,13 +221,14 @@ class Fn:
         return value if isinstance(value, Val) else const(value, like.ty)
 
     def icmp(self, pred: str, a: Val, b: Val | int) -> Val:
-        return self.emit(vector("i1", lanes(a.ty)), f"icmp {pred} {a.ty} {a}, {self._same(b, a)}")
+        b = self._same(b, a)
+        return self.pure(vector("i1", lanes(a.ty)), f"icmp {pred} {a.ty} {a}, {b}", a, b)
 
     def fcmp(self, pred: str, a: Val, b: Val) -> Val:
-        return self.emit(vector("i1", lanes(a.ty)), f"fcmp {pred} {a.ty} {a}, {b}")
+        return self.pure(vector("i1", lanes(a.ty)), f"fcmp {pred} {a.ty} {a}, {b}", a, b)
 
     def select(self, cond: Val, a: Val, b: Val) -> Val:
-        return self.emit(a.ty, f"select {cond.ty} {cond}, {a.ty} {a}, {b.ty} {b}")
+        return self.pure(a.ty, f"select {cond.ty} {cond}, {a.ty} {a}, {b.ty} {b}", cond, a, b)
 
     def smin(self, a: Val, b: Val | int) -> Val:
         b = self._same(b, a)
@@ -198,7 +240,7 @@ class Fn:
 
     def cast(self, opcode: str, a: Val, ty: str) -> Val:
         """zext, sext, trunc, fpext, fptrunc, sitofp, uitofp, fptosi, fptoui, bitcast, ptrtoint, inttoptr."""
-        return a if a.ty == ty else self.emit(ty, f"{opcode} {a.ty} {a} to {ty}")
+        return a if a.ty == ty else self.pure(ty, f"{opcode} {a.ty} {a} to {ty}", a)
 
     def intrinsic(self, name: str, ty: str, *args: Val) -> Val:
         """Calls `@llvm.<name>.<suffix of ty>`; the declaration is implied (LLVM knows its intrinsics by name)."""
@@ -207,9 +249,8 @@ class Fn:
         full = f"llvm.{name}.{f'v{n}' if n > 1 else ''}{suffix}"
         module_declares = ", ".join(a.ty for a in args)
         self.declares.add(f"declare {ty} @{full}({module_declares})")
-        return self.emit(ty, f"call {ty} @{full}(" + ", ".join(f"{a.ty} {a}" for a in args) + ")")
-
-    declares: set[str] = set()
+        text = f"call {ty} @{full}(" + ", ".join(f"{a.ty} {a}" for a in args) + ")"
+        return self.pure(ty, text, *args) if name in PURE_INTRINSICS else self.emit(ty, text)
 
     def call(self, ret: str, name: str, *args: Val) -> Val | None:
         text = f"call {ret} @{name}(" + ", ".join(f"{a.ty} {a}" for a in args) + ")"
@@ -221,7 +262,8 @@ class Fn:
     # ---- memory ----
     def gep(self, base: Val, index: Val | int, elem: str = "i8") -> Val:
         """Address of `base[index]`, counting in elements of `elem`."""
-        return self.emit("ptr", f"getelementptr inbounds {elem}, ptr {base}, i64 {self.as_i64(index)}")
+        index = self.as_i64(index)
+        return self.pure("ptr", f"getelementptr inbounds {elem}, ptr {base}, i64 {index}", base, index)
 
     def load(self, ty: str, ptr: Val, align: int | None = None, extra: str = "") -> Val:
         align = align if align is not None else SCALARS[element(ty)]
@@ -246,19 +288,22 @@ class Fn:
         ty = vector(a.ty, n)
         if a[0] != "%":
             return Val("<" + ", ".join([f"{a.ty} {a}"] * n) + ">", ty)
-        one = self.emit(ty, f"insertelement {ty} poison, {a.ty} {a}, i64 0")
-        return self.emit(ty, f"shufflevector {ty} {one}, {ty} poison, <{n} x i32> zeroinitializer")
+        one = self.pure(ty, f"insertelement {ty} poison, {a.ty} {a}, i64 0", a)
+        return self.pure(ty, f"shufflevector {ty} {one}, {ty} poison, <{n} x i32> zeroinitializer", one)
 
     def shuffle(self, a: Val, b: Val | None, indices: Sequence[int]) -> Val:
         mask = ", ".join(f"i32 {i}" for i in indices)
-        other = "poison" if b is None else b
-        return self.emit(vector(element(a.ty), len(indices)), f"shufflevector {a.ty} {a}, {a.ty} {other}, <{len(indices)} x i32> <{mask}>")
+        other = Val("poison", a.ty) if b is None else b
+        text = f"shufflevector {a.ty} {a}, {a.ty} {other}, <{len(indices)} x i32> <{mask}>"
+        return self.pure(vector(element(a.ty), len(indices)), text, a, other)
 
     def extract(self, a: Val, lane: int | Val) -> Val:
-        return self.emit(element(a.ty), f"extractelement {a.ty} {a}, i64 {lane}")
+        at = self.i64(lane) if isinstance(lane, int) else lane
+        return self.pure(element(a.ty), f"extractelement {a.ty} {a}, i64 {at}", a, at)
 
     def insert(self, a: Val, x: Val, lane: int | Val) -> Val:
-        return self.emit(a.ty, f"insertelement {a.ty} {a}, {x.ty} {x}, i64 {lane}")
+        at = self.i64(lane) if isinstance(lane, int) else lane
+        return self.pure(a.ty, f"insertelement {a.ty} {a}, {x.ty} {x}, i64 {at}", a, x, at)
 
     def iota(self, n: int, ty: str = "i64") -> Val:
         """0, 1, 2 ... n-1 (a scalar 0 for n = 1)."""
@@ -281,15 +326,15 @@ class Fn:
         lo, hi, step = self.as_i64(lo), self.as_i64(hi), self.as_i64(step)
         head, inside, done = self.label("head"), self.label("body"), self.label("done")
         before = self.block
-        self.br(head)
+        self.outside.append((self.lines, self.known))
+        self.lines = []
         self.start(head)
-        at = len(self.lines)
         self.count += 1
-        i = Val(f"%i{self.count}", "i64")
+        i = _placed(Val(f"%i{self.count}", "i64"), len(self.outside))
         carried = []
         for v in init:
             self.count += 1
-            carried.append(Val(f"%c{self.count}", v.ty))
+            carried.append(_placed(Val(f"%c{self.count}", v.ty), len(self.outside)))
         self.cond_br(self.icmp("slt", i, hi), inside, done)
         self.start(inside)
         after = list(body(i, *carried) or ())
@@ -299,40 +344,55 @@ class Fn:
         self.line(f"br label %{head}, !llvm.loop !{1 if unroll else 0}")
         phis = [f"{i} = phi i64 [ {lo}, %{before} ], [ {following}, %{latch} ]"]
         phis += [f"{c} = phi {c.ty} [ {v}, %{before} ], [ {a}, %{latch} ]" for c, v, a in zip(carried, init, after, strict=True)]
-        self.lines[at:at] = phis
-        self.start(done)
+        head_line, *rest = self.lines
+        self.lines, known = self.outside.pop()
+        self.br(head)
+        self.lines += [head_line, *phis, *rest]
+        self.start(done, known)
+        for c in carried:
+            c.depth = len(self.outside)
         return carried
 
     def if_(self, cond: Val, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
         """Runs `then` (or `otherwise`) for its side effects."""
         yes, no, done = self.label("then"), self.label("else"), self.label("fi")
         self.cond_br(cond, yes, no if otherwise else done)
-        self.start(yes)
+        known = self.known
+        self.start(yes, known.copy())
         then()
         self.br(done)
         if otherwise:
-            self.start(no)
+            self.start(no, known.copy())
             otherwise()
             self.br(done)
-        self.start(done)
+        self.start(done, known)
 
     def if_value(self, cond: Val, then: Callable[[], Sequence[Val]], otherwise: Callable[[], Sequence[Val]]) -> list[Val]:
         """`then()` or `otherwise()`, each giving the same number of values of the same types."""
         yes, no, done = self.label("then"), self.label("else"), self.label("fi")
         self.cond_br(cond, yes, no)
-        self.start(yes)
+        known = self.known
+        self.start(yes, known.copy())
         a, from_yes = list(then()), ""
         from_yes = self.block
         self.br(done)
-        self.start(no)
+        self.start(no, known.copy())
         b = list(otherwise())
         from_no = self.block
         self.br(done)
-        self.start(done)
+        self.start(done, known)
         return [self.emit(x.ty, f"phi {x.ty} [ {x}, %{from_yes} ], [ {y}, %{from_no} ]") for x, y in zip(a, b, strict=True)]
 
 
 KERNEL_PARAMS = (("ptr", "args"), ("i64", "begin"), ("i64", "end"), ("ptr", "scratch"))
+
+
+LOOP_METADATA = """\
+!0 = distinct !{!0, !2, !3}
+!1 = distinct !{!1, !2}
+!2 = !{!"llvm.loop.vectorize.enable", i1 false}
+!3 = !{!"llvm.loop.unroll.disable"}
+"""
 
 
 class Module:
@@ -343,7 +403,9 @@ class Module:
         self.declares: set[str] = set()
         self.globals: list[str] = []
 
-    def function(self, name: str, params: Sequence[tuple[str, str]] = KERNEL_PARAMS, ret: str = "void", attrs: str = "nounwind", linkage: str = "") -> Fn:
+    def function(
+        self, name: str, params: Sequence[tuple[str, str]] = KERNEL_PARAMS, ret: str = "void", attrs: str = "nounwind", linkage: str = ""
+    ) -> Fn:
         fn = Fn(name, params, ret, attrs, linkage)
         fn.declares = self.declares
         self.functions.append(fn)
@@ -353,5 +415,4 @@ class Module:
         self.declares.add(text)
 
     def text(self) -> str:
-        tail = '!0 = distinct !{!0, !2, !3}\n!1 = distinct !{!1, !2}\n!2 = !{!"llvm.loop.vectorize.enable", i1 false}\n!3 = !{!"llvm.loop.unroll.disable"}\n'
-        return "\n".join([*self.globals, *(f.text() for f in self.functions), *sorted(self.declares), tail])
+        return "\n".join([*self.globals, *(f.text() for f in self.functions), *sorted(self.declares), LOOP_METADATA])

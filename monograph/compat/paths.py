@@ -1,0 +1,51 @@
+"""Which module of ours answers to which path below `torch`. A path that is not here is looked for below `monograph` itself."""
+
+from __future__ import annotations
+
+ROOM = "monograph.compat."
+
+# Paths that have a module of their own here.
+MODULES = {
+    "cuda": "cuda", "cuda.amp": "cuda.amp", "cuda.nvtx": "cuda.nvtx", "cuda.memory": "cuda.memory", "cuda.random": "cuda.random",
+    "accelerator": "accelerator", "mps": "mps", "xpu": "xpu", "cpu": "cpu", "backends": "backends", "jit": "jit", "jit.annotations": "jit.annotations",
+    "fx": "fx", "fx.node": "fx.node", "fx.proxy": "fx.proxy", "fx.graph": "fx.graph", "fx.graph_module": "fx.graph_module", "onnx": "onnx",
+    "compiler": "compiler", "_dynamo": "dynamo", "_dynamo.utils": "dynamo.utils", "_dynamo.eval_frame": "dynamo.eval_frame",
+    "distributed": "distributed", "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types", "overrides": "overrides",
+    "_C": "bindings", "utils._pytree": "pytree",
+    **{f"backends.{name}": f"backends.{name}" for name in ("cudnn", "cuda", "mps", "mkl", "mkldnn", "openmp", "nnpack", "opt_einsum", "quantized", "cpu")},
+}  # fmt: skip
+
+# Paths whose names live in rooms of ours, the first that has the name.
+FORWARDS: dict[str, tuple[str, ...]] = {
+    "nn.modules": ("nn",),
+    "nn.grad": ("nn.functional",),
+    "nn.parallel": ("nn",),
+    "nn.modules.module": ("nn.module", "nn"),
+    "nn.modules.utils": ("nn.functional.conv", "nn"),
+    "nn.utils.clip_grad": ("nn.utils.clip_grad", "nn.utils"),
+    "autograd.function": ("autograd",),
+    "autograd.variable": ("autograd",),
+    "autograd.grad_mode": ("autograd",),
+    "autograd.gradcheck": ("testing", "autograd"),
+    "cpu.amp": ("amp",),
+    "amp.autocast_mode": ("amp",),
+    "amp.grad_scaler": ("amp",),
+    "utils.hooks": ("nn.hooks", "nn"),
+    "utils.model_zoo": ("compat.hub",),
+    "utils.data.dataloader": ("data.loader", "data.collate", "data"),
+    "utils.data.dataset": ("data.dataset", "data"),
+    "utils.data.sampler": ("data.sampler", "data"),
+    "utils.data.distributed": ("data.sampler", "data"),
+    "utils.data._utils": ("data",),
+    "utils.data._utils.collate": ("data.collate", "data"),
+    "utils.data.datapipes": ("data",),
+    "optim.optimizer": ("optim.optimizer", "optim"),
+    "tensor": ("tensor",),
+    "_tensor": ("tensor",),
+    "functional": ("tensor",),
+    "storage": ("tensor",),
+    "_utils": ("nn.parameter",),
+}
+
+# Names at torch's top that live in rooms of ours under the same name.
+TOP = frozenset(name for name in MODULES if "." not in name)

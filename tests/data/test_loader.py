@@ -1,0 +1,175 @@
+"""DataLoader: order, workers, failures, seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import monograph as mg
+from monograph.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
+
+
+class Items(Dataset):
+    """Samples of several kinds; some indices are special."""
+
+    def __init__(self, n: int = 23, size: int = 3) -> None:
+        self.n, self.size = n, size
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, i: int):
+        return {"x": mg.full((self.size,), float(i)), "y": np.int64(i), "name": str(i)}
+
+
+class Special(Items):
+    """Does something else at one index."""
+
+    def __init__(self, index: int, act) -> None:
+        super().__init__()
+        self.index, self.act = index, act
+
+    def __getitem__(self, i: int):
+        if i == self.index:
+            self.act()
+        return i
+
+
+def fail() -> None:
+    raise ValueError("broken sample")
+
+
+def listed(loader) -> list:
+    return [(b["x"][:, 0].tolist(), b["x"].shape, b["y"].tolist(), b["name"]) for b in loader]
+
+
+@pytest.mark.parametrize("size", [3, 50_000])  # small batches travel in the pipe, large ones in shared memory
+def test_order_does_not_depend_on_workers(size: int) -> None:
+    seen = []
+    for workers in (0, 1, 3):
+        mg.manual_seed(3)
+        seen.append(listed(DataLoader(Items(size=size), batch_size=4, shuffle=True, num_workers=workers)))
+    assert seen[0] == seen[1] == seen[2] and len(seen[0]) == 6
+    assert sorted(i for batch in seen[0] for i in batch[2]) == list(range(23))
+
+
+def test_batches() -> None:
+    assert len(DataLoader(Items(), batch_size=4)) == 6 and len(DataLoader(Items(), batch_size=4, drop_last=True)) == 5
+    assert [b["y"].tolist() for b in DataLoader(Items(5), batch_size=2, drop_last=True)] == [[0, 1], [2, 3]]
+    assert [s["y"] for s in DataLoader(Items(3), batch_size=None)] == [0, 1, 2]
+    assert [b["y"].tolist() for b in DataLoader(Items(), batch_sampler=[[1, 2], [5]])] == [[1, 2], [5]]
+    assert [b for b in DataLoader(range(4), batch_size=2, collate_fn=sum)] == [1, 5]
+    assert [b["y"].tolist() for b in DataLoader(Items(), sampler=[7, 3], num_workers=2)] == [[7], [3]]
+
+
+def test_tensor_dataset_batches() -> None:
+    x, y = mg.arange(10.0).reshape(5, 2), mg.arange(5)
+    for workers in (0, 2):
+        batches = list(DataLoader(TensorDataset(x, y), batch_size=2, num_workers=workers))
+        assert [b[0].tolist() for b in batches][1] == [[4, 5], [6, 7]] and batches[2][1].tolist() == [4]
+    batches[0][0].fill_(0)
+    assert x[0].tolist() == [0, 1]
+
+
+def test_a_workers_exception_arrives_with_its_traceback() -> None:
+    with pytest.raises(ValueError, match=r"broken sample") as caught:
+        list(DataLoader(Special(7, fail), batch_size=4, num_workers=2))
+    text = str(caught.value)
+    assert "Caught ValueError in DataLoader worker process 1 at sample index 7" in text and "in fail\n" in text
+    with pytest.raises(ValueError, match=r"broken sample") as caught:
+        list(DataLoader(Special(7, fail), batch_size=4))
+    assert caught.value.__notes__ == ["DataLoader: at sample index 7"]
+
+
+def test_a_killed_worker_is_reported() -> None:
+    loader = DataLoader(Special(9, lambda: os.kill(os.getpid(), signal.SIGKILL)), batch_size=4, num_workers=2)
+    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly: worker 0, killed by signal 9"):
+        list(loader)
+
+
+def test_timeout() -> None:
+    loader = DataLoader(Special(9, lambda: time.sleep(30)), batch_size=4, num_workers=2, timeout=0.3)
+    with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0.3 seconds"):
+        list(loader)
+
+
+class Stream(IterableDataset):
+    """0 ... 9, shared out between workers."""
+
+    def __iter__(self):
+        info = get_worker_info()
+        return iter(range(10) if info is None else range(info.id, 10, info.num_workers))
+
+
+def test_iterable_datasets() -> None:
+    assert [b.tolist() for b in DataLoader(Stream(), batch_size=4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [b.tolist() for b in DataLoader(Stream(), batch_size=4, num_workers=2)] == [[0, 2, 4, 6], [1, 3, 5, 7], [8], [9]]
+    assert len(list(DataLoader(Stream(), batch_size=4, drop_last=True, num_workers=2))) == 2
+    with pytest.raises(ValueError, match=r"expected unspecified shuffle option"):
+        DataLoader(Stream(), shuffle=True)
+
+
+def test_worker_info_and_init() -> None:
+    assert get_worker_info() is None
+
+    class Who(Items):
+        def __getitem__(self, i: int):
+            info = get_worker_info()
+            return info.id, info.num_workers, info.dataset is self, os.environ["WORKER"]
+
+    def start(worker: int) -> None:
+        os.environ["WORKER"] = f"w{worker}"
+
+    found = [b for b in DataLoader(Who(4), batch_size=None, num_workers=2, worker_init_fn=start)]
+    assert [tuple(b) for b in found] == [(0, 2, True, "w0"), (1, 2, True, "w1")] * 2
+
+
+def test_workers_are_seeded() -> None:
+    class Noise(Items):
+        def __getitem__(self, i: int):
+            return mg.rand(()).item(), random.random(), float(np.random.rand())  # noqa: NPY002
+
+    def numbers(seed: int) -> list:
+        mg.manual_seed(seed)
+        return [tuple(b) for b in DataLoader(Noise(4), batch_size=None, num_workers=2)]
+
+    assert numbers(1) == numbers(1) != numbers(2)
+    assert len(set(numbers(1))) == 4
+
+
+def test_persistent_workers() -> None:
+    loader = DataLoader(Items(), batch_size=4, num_workers=2, persistent_workers=True)
+    first = iter(loader)
+    pids = [p.pid for p in first._processes]
+    next(first)  # an epoch that is broken off
+    assert listed(loader) == listed(DataLoader(Items(), batch_size=4))
+    assert [p.pid for p in loader._iterator._processes] == pids
+    loader._iterator.close()
+
+
+def test_breaking_off_stops_the_workers() -> None:
+    iterator = iter(DataLoader(Items(), batch_size=2, num_workers=2))
+    next(iterator)
+    processes = iterator._processes
+    del iterator
+    assert all(not p.is_alive() for p in processes)
+
+
+def test_wrong_arguments() -> None:
+    for settings, message in [
+        ({"num_workers": -1}, r"num_workers option should be non-negative"),
+        ({"timeout": -1}, r"timeout option should be non-negative"),
+        ({"sampler": [0], "shuffle": True}, r"mutually exclusive with shuffle"),
+        ({"batch_sampler": [[0]], "batch_size": 2}, r"mutually exclusive with batch_size"),
+        ({"batch_size": None, "drop_last": True}, r"disables auto-batching"),
+        ({"prefetch_factor": 2}, r"prefetch_factor option could only be specified in multiprocessing"),
+        ({"persistent_workers": True}, r"persistent_workers option needs num_workers > 0"),
+        ({"num_workers": 1, "multiprocessing_context": "thread"}, r"should specify a valid start method"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            DataLoader(Items(), **settings)
