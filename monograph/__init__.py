@@ -9,6 +9,9 @@ import importlib
 from math import e, inf, nan, pi
 from typing import Any
 
+from monograph.compat.finding import answer_below_monograph as _answer_below_monograph
+from monograph.compat.finding import find as _find
+from monograph.compat.paths import TOP as _TORCH_ONLY
 from monograph.core.dtype import dtype
 from monograph.core.modes import (
     enable_grad,
@@ -45,7 +48,22 @@ _LAZY = {
         "monograph.linalg.top_level",
     ),
     "vmap": "monograph.func",
+    "as_torch": "monograph.compat.alias",
+    "install": "monograph.compat.alias",
+    **dict.fromkeys(
+        "AcceleratorError Event OutOfMemoryError Stream _assert _check are_deterministic_algorithms_enabled channels_last channels_last_3d "
+        "clear_autocast_cache compiled_with_cxx11_abi contiguous_format get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads get_rng_state initial_seed "
+        "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled is_deterministic_algorithms_warn_only_enabled is_storage "
+        "is_warn_always_enabled jagged layout memory_format preserve_format qscheme seed set_autocast_cache_enabled set_autocast_cpu_dtype "
+        "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype set_deterministic_debug_mode "
+        "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_rng_state set_warn_always sparse_bsc sparse_bsr sparse_coo "
+        "sparse_csc sparse_csr strided typename use_deterministic_algorithms".split(),
+        "monograph.compat.toplevel",
+    ),
 }
+
+_answer_below_monograph()
 
 
 def eval(*tensors: Any) -> None:  # noqa: A001
@@ -61,6 +79,8 @@ def eval(*tensors: Any) -> None:  # noqa: A001
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"monograph.{name}")
+    if name in _TORCH_ONLY:
+        return _find(name)
     if name in _LAZY:
         found = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = found

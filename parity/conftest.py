@@ -7,8 +7,17 @@ import os
 
 import pytest
 
+from parity.differences import DIFFERENCES
+
 # The training scripts are compared from the same weights; two summation orders within torch itself would only add noise.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for start, reason in DIFFERENCES.items():
+            if item.name.startswith(start):
+                item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 def pytest_configure(config: pytest.Config) -> None:

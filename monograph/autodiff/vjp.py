@@ -106,7 +106,7 @@ def gradients(
             raise AutogradError(f"{op.name} is not differentiable: {rule.reason}")
         else:
             grads = rule(g, node, node.attrs, *node.inputs)
-        if _check_saved(node, pending[start:]):
+        if _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
             reads_saved.add(id(node))
         for x, gx in zip(node.inputs, grads, strict=True):
             if gx is not None and x.requires_grad:

@@ -18,9 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from monograph.compat.finding import OURS, Finder, find
+from monograph.compat.paths import HIDDEN
 from monograph.compat.version import __version__
 
 NAME = "torch"
+_NONE = ("newaxis",)  # names whose value is None
 
 
 class Front(ModuleType):
@@ -29,13 +31,14 @@ class Front(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        try:
-            return getattr(importlib.import_module(OURS), name)
-        except AttributeError:
+        found = getattr(importlib.import_module(OURS), name, None)
+        if found is None:
             found = find(name)
-            if found is not None:
-                return found
-            raise AttributeError(f"module 'torch' (monograph under that name) has no attribute {name!r}") from None
+        if found is None and name in _NONE:
+            return None
+        if found is None or (name in HIDDEN and isinstance(found, ModuleType)):
+            raise AttributeError(f"module 'torch' (monograph under that name) has no attribute {name!r}")
+        return found
 
     def __dir__(self) -> list[str]:
         return sorted({*vars(self), *dir(importlib.import_module(OURS))})
@@ -67,7 +70,8 @@ class TorchFinder(Finder):
         """A spec for torch's names; None for others. Raises ModuleNotFoundError for a path that monograph does not have."""
         if fullname == NAME:
             return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type]
-        spec = super().find_spec(fullname, path, target)
+        hidden = fullname.partition(".")[2].partition(".")[0] in HIDDEN
+        spec = None if hidden else super().find_spec(fullname, path, target)
         if spec is None and fullname.startswith(NAME + "."):  # or the import system would load our files a second time under torch's name
             raise ModuleNotFoundError(f"No module named {fullname!r}: torch is monograph here, which does not have it", name=fullname)
         return spec

@@ -17,6 +17,7 @@ from monograph.compat.modules import Forwarding
 from monograph.compat.paths import FORWARDS, MODULES, ROOM
 
 OURS = "monograph"
+_PARENTS = {path.rpartition(".")[0] for path in (*MODULES, *FORWARDS)}
 
 
 def find(path: str) -> ModuleType | None:
@@ -26,8 +27,11 @@ def find(path: str) -> ModuleType | None:
         found: Any = importlib.import_module(ROOM + first)
         for name in rest.split(".") if rest else ():
             found = getattr(found, name)
-        return found
-    return real(path) or forwarding(path)
+    else:
+        found = real(path) or forwarding(path)
+    if found is not None and path in _PARENTS and not hasattr(found, "__path__"):
+        found.__path__ = []  # what makes it a package, below which modules may be looked for
+    return found
 
 
 def real(path: str) -> ModuleType | None:

@@ -26,7 +26,6 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "autograd.function": ("autograd",),
     "autograd.variable": ("autograd",),
     "autograd.grad_mode": ("autograd",),
-    "autograd.gradcheck": ("testing", "autograd"),
     "cpu.amp": ("amp",),
     "amp.autocast_mode": ("amp",),
     "amp.grad_scaler": ("amp",),
@@ -40,12 +39,14 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "utils.data._utils.collate": ("data.collate", "data"),
     "utils.data.datapipes": ("data",),
     "optim.optimizer": ("optim.optimizer", "optim"),
-    "tensor": ("tensor",),
     "_tensor": ("tensor",),
     "functional": ("tensor",),
     "storage": ("tensor",),
     "_utils": ("nn.parameter",),
 }
+
+# Rooms of ours that torch does not have, or has under the same name with another meaning.
+HIDDEN = frozenset("autodiff cli compat core data engine graph ops passes runtime targets tensor".split())
 
 # Names at torch's top that live in rooms of ours under the same name.
 TOP = frozenset(name for name in MODULES if "." not in name)

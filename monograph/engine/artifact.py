@@ -4,7 +4,8 @@
     graph.txt             the program in the text form of `graph/text.py`
     weights.safetensors   the tensors that it uses
 
-Whatever is missing, left over, doubled, cut off, changed or written by a newer version is an ArtifactError that says so; reading executes nothing.
+Whatever is missing, left over, doubled, cut off, changed or written by a newer version is an ArtifactError that says so; reading executes
+nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,18 @@ MEMBERS = (MANIFEST, GRAPH, WEIGHTS)
 MAX_MANIFEST = 64 << 20
 MAX_GRAPH = 1 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_SAFE_NAMES = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
+_SAFE_NAMES = {
+    "float32": "F32",
+    "float64": "F64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 _OF_SAFE = {safe: name for name, safe in _SAFE_NAMES.items()}
 
 
@@ -171,7 +183,15 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise ArtifactError(f"{MANIFEST} is not that of a program of monograph")
     if not isinstance(manifest.get("version"), int) or manifest["version"] != VERSION:
         raise ArtifactError(f"it is of format version {manifest.get('version')!r}; this monograph reads version {VERSION}")
-    for key, kind in (("members", dict), ("inputs", list), ("outputs", list), ("symbols", dict), ("constraints", list), ("opset", dict), ("weights", list)):
+    for key, kind in (
+        ("members", dict),
+        ("inputs", list),
+        ("outputs", list),
+        ("symbols", dict),
+        ("constraints", list),
+        ("opset", dict),
+        ("weights", list),
+    ):
         if not isinstance(manifest.get(key), kind):
             raise ArtifactError(f"{MANIFEST} lacks {key!r}")
     return manifest

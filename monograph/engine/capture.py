@@ -1,5 +1,5 @@
-"""A capture: one run of a Python function in which ops record as always and nothing is evaluated, while it is noted which tensors from before
-are read and written, which run-time scalars are asked for, and where Python looks at a value.
+"""A capture: one run of a Python function in which ops record as always and nothing is evaluated, while it is noted which tensors from
+before are read and written, which run-time scalars are asked for, and where Python looks at a value.
 
 The run is a faithful one: whatever happens in it has happened once, and its nodes can be evaluated like any others. Tensors are known here
 by the few attributes that `tensor/core.py` documents; the engine does not import them.
@@ -190,7 +190,9 @@ class Capture:
         if id(node) not in self._observed and self._varies(node):
             line = user_line(2)
             if self.full:
-                raise CaptureError(f"fullgraph=True, but Python looks at a value ({node.dtype.name}{list(node.shape)} of {node.op.name}) at {line}")
+                raise CaptureError(
+                    f"fullgraph=True, but Python looks at a value ({node.dtype.name}{list(node.shape)} of {node.op.name}) at {line}"
+                )
             self._observed.add(id(node))
             self.observations.append(Observation(node, digest_of(array), line, len(self.lives), len(self.handles)))
         return array
@@ -327,7 +329,11 @@ class Capture:
             self.evaluate_inputs()
             if node.value is None:
                 order = topological([node], lambda n: n.value is not None)
-                kept = [n for n in order if n.value is None and n is not node and n.dtype is not None and n.inputs and not evaluator._is_cheap(n)]
+                kept = [
+                    n
+                    for n in order
+                    if n.value is None and n is not node and n.dtype is not None and n.inputs and not evaluator._is_cheap(n)
+                ]
                 evaluator.run(order, [*kept, node])
 
     def _varies(self, node: Node) -> bool:

@@ -18,7 +18,8 @@ from monograph.core.modes import MODES
 from monograph.core.trees import flatten, unflatten
 from monograph.engine import evaluator, ladder
 from monograph.engine.capture import Capture
-from monograph.engine.guards import ATOMS, Watch
+from monograph.engine.checks import ATOMS
+from monograph.engine.guards import Watch
 from monograph.engine.program import ClosedFinal, PathBuilder, Refused
 from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown, storage_ids
 from monograph.engine.user_code import Tracer
@@ -26,17 +27,19 @@ from monograph.graph.node import Node, topological
 
 SIGNATURES_KEPT = 64
 VARIANTS_KEPT = 8  # entries of one signature (train and eval, say) before the oldest goes
-RETRIES = 3  # captures in a row that changed Python's state (an optimiser's first step does) before a function counts as one that always does
+RETRIES = (
+    3  # captures in a row that changed Python's state (an optimiser's first step does) before a function counts as one that always does
+)
 _target = knobs.target.variable
 
 
 class Signature:
     """What calls of one kind have in common, and how they fared."""
 
-    def __init__(self) -> None:
+    def __init__(self, identities: list[Any]) -> None:
+        self.identities = identities  # arguments whose identity is part of the signature: kept, so that no other object gets their id
         self.entries: list[Entry] = []
         self.uncompiled = 0  # captures in a row that could not be kept
-        self.captures = 0
         self.given_up = ""
 
 
@@ -48,7 +51,6 @@ class Compiled:
         self.signatures: dict[Any, Signature] = {}
         self.reasons: list[str] = []  # why calls ran uncompiled
         self.captures = self.uncompiled_calls = 0
-        self._kept: dict[int, Any] = {}  # arguments whose identity is part of a signature
         self._lock = threading.RLock()
 
     # ---- calling ----
@@ -57,7 +59,9 @@ class Compiled:
         modes = MODES
         if modes.capture is not None or modes.anomaly or evaluator.IMMEDIATE:
             return self.function(*args, **kwargs)
-        leaves, structure = flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        leaves, structure = (
+            flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        )
         key, tensors = self._signature(leaves, structure)
         signature = self.signatures.get(key)
         if signature is not None:
@@ -67,7 +71,9 @@ class Compiled:
                         result = entry.run(tensors)
                     except Unknown as branch:
                         if len(branch.split.branches) >= BRANCHES_KEPT:
-                            return self._give_up(signature, f"{branch.split.line}: Python looks at a value that differs at almost every call", args, kwargs)
+                            return self._give_up(
+                                signature, f"{branch.split.line}: Python looks at a value that differs at almost every call", args, kwargs
+                            )
                         return self._capture(signature, entry, tensors, args, kwargs)
                     if result is not MISS:
                         return result
@@ -79,12 +85,16 @@ class Compiled:
                 self._note(f"more than {SIGNATURES_KEPT} different signatures: calls with new ones run uncompiled")
                 self.uncompiled_calls += 1
                 return self.function(*args, **kwargs)
-            signature = self.signatures[key] = Signature()
+            signature = self.signatures[key] = Signature(
+                [leaf for leaf in leaves if type(leaf) not in ATOMS and not (self.is_tensor(leaf) and not leaf._leaf_flag)]
+            )
         return self._capture(signature, None, tensors, args, kwargs)
 
     def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry | None, list[Any]]:
         """The entry that a call with these arguments would replay (None if there is none), and the tensors among the arguments."""
-        leaves, structure = flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        leaves, structure = (
+            flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
+        )
         key, tensors = self._signature(leaves, structure)
         signature = self.signatures.get(key)
         for entry in signature.entries if signature is not None else ():
@@ -105,12 +115,12 @@ class Compiled:
                 base = leaf if leaf._base is None else leaf._base
                 storages.append(id(base) if base._twins is None else id(base._twins))
                 if leaf._leaf_flag and (leaf._leaf_hooks or leaf._post_hooks):
-                    self._kept[id(leaf)] = leaf
                     parts.append(id(leaf))
             elif type(leaf) in ATOMS:
-                parts.append((type(leaf), repr(leaf) if type(leaf) in (float, complex) else leaf if type(leaf) not in (slice,) else repr(leaf)))
+                parts.append(
+                    (type(leaf), repr(leaf) if type(leaf) in (float, complex) else leaf if type(leaf) not in (slice,) else repr(leaf))
+                )
             else:
-                self._kept[id(leaf)] = leaf
                 parts.append((object, id(leaf)))
         if len(set(storages)) != len(storages):
             parts.append(tuple([storages.index(s) for s in storages]))
@@ -132,7 +142,9 @@ class Compiled:
         with self._lock:
             return self._capture_locked(signature, known, tensors, args, kwargs)
 
-    def _capture_locked(self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _capture_locked(
+        self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         capture = Capture(tensors, self.fullgraph)
         watch = Watch()
         tracer = Tracer(watch, capture.refuse)
@@ -140,6 +152,7 @@ class Compiled:
         for leaf in flatten((args, kwargs))[0]:
             if not self.is_tensor(leaf) and type(leaf) not in ATOMS:
                 watch.root("argument ", leaf)
+        watch.unchanged("an argument", [*args, *kwargs.values()])
         tracer.enter(self.function)
         self.captures += 1
         ladder.show(1, lambda: f"capturing {_name(self.function)}")
@@ -344,7 +357,9 @@ class Ending:
             return value
         if getattr(kind, "__module__", "").startswith("monograph.") and getattr(kind, "__slots__", None) is not None:
             return value
-        self.capture.refuse(f"it returns a {kind.__name__}, which a replay cannot make anew: return tensors, numbers, and lists, tuples or dicts of them")
+        self.capture.refuse(
+            f"it returns a {kind.__name__}, which a replay cannot make anew: return tensors, numbers, and lists, tuples or dicts of them"
+        )
         return value
 
     def results(self, entry: Entry, builder: PathBuilder) -> Results:
@@ -388,4 +403,3 @@ class Ending:
                 return lambda tensors, new: new[what]
             return lambda tensors, new: leaf(how, what, more, tensors, new)
         return lambda tensors, new: unflatten(structure, [leaf(h, w, m, tensors, new) for h, w, m in plan])
-

@@ -150,6 +150,17 @@ def _unaliased(node: Node) -> Node:
     return node
 
 
+def _own_references(order: list[Node]) -> dict[int, int]:
+    """How often the graph and the list of pending work refer to each node (a function of its own, so that no loop variable counts)."""
+    count: dict[int, int] = {}
+    for node in order:
+        for i in node.inputs:
+            count[id(i)] = count.get(id(i), 0) + 1
+    for node in MODES.pending:
+        count[id(node)] = count.get(id(node), 0) + 1
+    return count
+
+
 def _kept(order: list[Node], wanted: Sequence[Node]) -> tuple[list[Node], list[tuple[Node, Node]]]:
     """The nodes whose values must survive this evaluation; and aliases, which share the value of another node.
 
@@ -157,14 +168,7 @@ def _kept(order: list[Node], wanted: Sequence[Node]) -> tuple[list[Node], list[t
     read). Such a holder shows in the reference count: more references than the graph itself has. Cheap nodes that only a tape holds are
     recomputed later instead.
     """
-    references: dict[Node, int] = {}
-    for node in order:
-        for i in node.inputs:
-            references[i] = references.get(i, 0) + 1
-    for node in MODES.pending:
-        references[node] = references.get(node, 0) + 1
-    count = {id(node): n for node, n in references.items()}
-    del references
+    count = _own_references(order)
     keep = {id(n) for n in wanted}
     outputs: dict[Node, None] = {}
     aliases = []

@@ -1,4 +1,6 @@
-"""What a compiled function has become, for people: graphs, splits with their reasons, kernels, code, timings, share of the machine's peak."""
+"""What a compiled function has become, for people: graphs, splits with their reasons, kernels, code, timings, share of
+the machine's peak.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,10 @@ class Explanation:
         return self.pieces[piece].kernels[i].assembly()
 
     def __str__(self) -> str:
-        lines = [f"{self.function}: {self.captures} capture{'s' if self.captures != 1 else ''}, {self.replays} replay{'s' if self.replays != 1 else ''}"]
+        lines = [
+            f"{self.function}: {self.captures} capture{'s' if self.captures != 1 else ''}, {self.replays} "
+            f"replay{'s' if self.replays != 1 else ''}"
+        ]
         lines += [f"runs uncompiled: {r}" for r in self.reasons]
         lines += ["", *(f"split: {s}" for s in self.splits)] if self.splits else []
         for piece in self.pieces:
@@ -80,7 +85,9 @@ def explain(engine: Compiled, name: str, args: tuple[Any, ...], kwargs: dict[str
         engine.call(args, kwargs)
         entry, tensors = engine.lookup(args, kwargs)
     if entry is None:
-        return Explanation(name, [], [], engine.reasons or ["it could not be captured yet: it changes Python's state at every call"], engine.captures, 0)
+        return Explanation(
+            name, [], [], engine.reasons or ["it could not be captured yet: it changes Python's state at every call"], engine.captures, 0
+        )
     splits = [SplitNote(s.line, f"{s.node_type[1].name}{list(s.node_type[0])} of {s.op_name}", len(s.branches)) for s in entry.splits()]
     pieces, peak = _pieces(entry, tensors)
     return Explanation(name, pieces, splits, list(engine.reasons), engine.captures, entry.replays, peak)
@@ -91,7 +98,9 @@ def _pieces(entry: Entry, tensors: Sequence[Any]) -> tuple[list[Piece], Any]:
     timed = False
     names = entry.names()
     for number, (at, part, feeds) in enumerate(entry.walk(tensors)):
-        title = f"piece {number}, up to {at.line}" if isinstance(at, Split) else "the graph" if not number else f"piece {number}, to the end"
+        title = (
+            f"piece {number}, up to {at.line}" if isinstance(at, Split) else "the graph" if not number else f"piece {number}, to the end"
+        )
         if feeds is None:
             title += ", whose results stay on the tape: recorded again at every call, and compiled with what follows"
         piece = Piece(title, ladder.graph_text(part.sources, part.outputs, _named(part, names)))

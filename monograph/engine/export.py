@@ -1,7 +1,7 @@
 """An exported program: graph text, weights and signature; made ready for given sizes, run, saved and loaded.
 
-A program is kept as text. For each combination of sizes that it is called with, the text is read again with these sizes in place of its symbols,
-every op's type rule runs on them, and the resulting graph gets a plan, which is remembered.
+A program is kept as text. For each combination of sizes that it is called with, the text is read again with these sizes in place of its
+symbols, every op's type rule runs on them, and the resulting graph gets a plan, which is remembered.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from monograph.ops import source
 from monograph.runtime.buffers import Buffer
 
 SIZES_KEPT = 64
-_RELATIONS = {"==": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b}
+_RELATIONS = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,9 @@ class Input:
     value: Any = None
 
     def __str__(self) -> str:
-        return f"{self.name}: " + (f"{self.dtype.name}[{', '.join(map(str, self.shape or ()))}]" if self.dtype is not None else repr(self.value))
+        return f"{self.name}: " + (
+            f"{self.dtype.name}[{', '.join(map(str, self.shape or ()))}]" if self.dtype is not None else repr(self.value)
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,10 @@ class Program:
 
     # ---- calling ----
     def bind(self, leaves: Sequence[Any]) -> dict[str, int]:
-        """The values of the symbols for these argument leaves ((shape, dtype) of tensors, else the value). Errors name input and dimension."""
+        """The values of the symbols for these argument leaves ((shape, dtype) of tensors, else the value).
+
+        Errors name input and dimension.
+        """
         if len(leaves) != len(self.inputs):
             raise TypeError(f"the program takes {len(self.inputs)} values ({'; '.join(map(str, self.inputs))}), got {len(leaves)}")
         values: dict[str, int] = {}
@@ -109,11 +121,16 @@ class Program:
             if n is None:
                 raise ArtifactError(f"no input gives a value to the size {s.name}")
             if (s.min is not None and n < s.min) or (s.max is not None and n > s.max):
-                raise ShapeError(f"{s.name} is {n}, outside of its range [{s.min if s.min is not None else 0}, {s.max if s.max is not None else 'inf'}]")
+                raise ShapeError(
+                    f"{s.name} is {n}, outside of its range [{s.min if s.min is not None else 0}, {s.max if s.max is not None else 'inf'}]"
+                )
         for left, relation, right in self.constraints:
             a, b = symbol.evaluate(left, values), symbol.evaluate(right, values)
             if not _RELATIONS[relation](a, b):
-                raise ShapeError(f"the program holds only where {left} {relation} {right}; here {a} and {b} ({', '.join(f'{k} = {v}' for k, v in values.items())})")
+                raise ShapeError(
+                    f"the program holds only where {left} {relation} {right}; here {a} and {b} "
+                    f"({', '.join(f'{k} = {v}' for k, v in values.items())})"
+                )
 
     def ready(self, values: Mapping[str, int]) -> _Ready:
         """The graph and its plan for these sizes."""
@@ -132,7 +149,10 @@ class Program:
 
     # ---- text ----
     def __str__(self) -> str:
-        symbols = "".join(f"size {s.name} in [{s.min if s.min is not None else 0}, {s.max if s.max is not None else 'inf'}]\n" for s in self.symbols.values())
+        symbols = "".join(
+            f"size {s.name} in [{s.min if s.min is not None else 0}, {s.max if s.max is not None else 'inf'}]\n"
+            for s in self.symbols.values()
+        )
         held = "".join(f"holds where {a} {r} {b}\n" for a, r, b in self.constraints)
         return symbols + held + self.graph
 
@@ -144,7 +164,9 @@ class Program:
             "monograph": "0.1.0",
             "opset": {op.name: op.since for op in ops if op is not source.source},
             "inputs": [
-                {"name": i.name, "shape": list(i.shape or ()), "dtype": i.dtype.name} if i.dtype is not None else {"name": i.name, "value": i.value}
+                {"name": i.name, "shape": list(i.shape or ()), "dtype": i.dtype.name}
+                if i.dtype is not None
+                else {"name": i.name, "value": i.value}
                 for i in self.inputs
             ],
             "outputs": self.outputs,
@@ -178,12 +200,22 @@ class Program:
         for name, node in parsed.inputs.items():
             if (tuple(node.shape), node.dtype) != expected[name]:
                 shape, dtype = expected[name]
-                raise ArtifactError(f"{name} is {node.dtype.name}{list(node.shape)} in the graph, but {dtype.name}{list(shape)} in the signature or weights")
+                raise ArtifactError(
+                    f"{name} is {node.dtype.name}{list(node.shape)} in the graph, but {dtype.name}{list(shape)} in the signature or weights"
+                )
         if len(parsed.outputs) != sum(o is None for o in self.outputs):
-            raise ArtifactError(f"the graph returns {len(parsed.outputs)} values, the signature names {sum(o is None for o in self.outputs)}")
+            raise ArtifactError(
+                f"the graph returns {len(parsed.outputs)} values, the signature names {sum(o is None for o in self.outputs)}"
+            )
         if any(n.dtype is None for n in parsed.outputs):
             raise ArtifactError("the graph returns a node of several outputs")
-        if self.in_tree is None or self.in_tree[0] is not tuple or len(self.in_tree[1]) != 2 or self.in_tree[1][0] is None or self.in_tree[1][1] is None:
+        if (
+            self.in_tree is None
+            or self.in_tree[0] is not tuple
+            or len(self.in_tree[1]) != 2
+            or self.in_tree[1][0] is None
+            or self.in_tree[1][1] is None
+        ):
             raise ArtifactError("the signature's arguments are not a tuple and a dict")
         if _leaves(self.in_tree) != len(self.inputs) or _leaves(self.out_tree) != len(self.outputs):
             raise ArtifactError("the signature's trees do not fit its inputs and outputs")
@@ -236,7 +268,11 @@ class _Ready:
         new.update({id(node): weights[name] for name, node in self.weights})
         for node in self.order:
             if id(node) not in new:
-                new[id(node)] = source.number(node.attrs.value, node.dtype) if node.op is source.scalar else record(node.op, tuple([new[id(i)] for i in node.inputs]), node.attrs)  # type: ignore[attr-defined]
+                new[id(node)] = (
+                    source.number(node.attrs.value, node.dtype)
+                    if node.op is source.scalar
+                    else record(node.op, tuple([new[id(i)] for i in node.inputs]), node.attrs)
+                )  # type: ignore[attr-defined]
         return [new[id(n)] for n in self.parsed.outputs]
 
 
@@ -265,7 +301,9 @@ def _from_manifest(held: artifact.Artifact) -> Program:
     for name, array in held.weights.items():
         dtype = from_numpy(array.dtype)
         if list(array.shape) != stated[name]["shape"] or dtype.name != stated[name]["dtype"]:
-            raise ArtifactError(f"weight {name} is {dtype.name}{list(array.shape)}, the manifest says {stated[name]['dtype']}{stated[name]['shape']}")
+            raise ArtifactError(
+                f"weight {name} is {dtype.name}{list(array.shape)}, the manifest says {stated[name]['dtype']}{stated[name]['shape']}"
+            )
         buffer = Buffer(array.nbytes)
         buffer.array(array.shape, dtype.np)[...] = array
         weights[name] = (buffer, tuple(array.shape), dtype)
@@ -286,7 +324,15 @@ def _from_manifest(held: artifact.Artifact) -> Program:
     constraints = [(str(a), str(r), str(b)) for a, r, b in m["constraints"]]
     outputs = [None if o is None else [o[0]] for o in m["outputs"]]
     return Program(
-        held.graph, inputs, outputs, _tree_from_json(m["in_tree"], 0), _tree_from_json(m["out_tree"], 0), [str(a) for a in m["arguments"]], symbols, constraints, weights
+        held.graph,
+        inputs,
+        outputs,
+        _tree_from_json(m["in_tree"], 0),
+        _tree_from_json(m["out_tree"], 0),
+        [str(a) for a in m["arguments"]],
+        symbols,
+        constraints,
+        weights,
     )
 
 
@@ -317,4 +363,3 @@ def _tree_from_json(tree: Any, depth: int) -> Any:
 
 def _leaves(tree: Any) -> int:
     return 1 if tree is None else sum(map(_leaves, tree[-1]))
-

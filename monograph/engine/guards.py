@@ -1,13 +1,12 @@
 """What a captured function could have read of Python's state, and the cheap test that it is still as it was.
 
 A `Watch` starts from roots (globals, closure cells, defaults, `self`) and follows them through modules, plain objects, containers and
-optimisers. Of the user's own objects only attributes are watched whose names occur in the user's code that ran. Every check compares identities
-first, at C speed, and values only where an identity changed.
+optimisers. Of the user's own objects only attributes are watched whose names occur in the user's code that ran. Every check compares
+identities first, at C speed, and values only where an identity changed.
 """
 
 from __future__ import annotations
 
-import enum
 import functools
 import itertools
 import operator
@@ -18,12 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.dtype import dtype as DType
+from monograph.engine.checks import ATOMS, MISSING, ArrayBytes, Check, Contents, Names, Value, cell_value, watched_cell
 from monograph.engine.user_code import is_library, is_user_class
 
-MISSING: Any = object()
-ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), DType, type, range, slice, types.EllipsisType))
-SEQUENCES = (list, deque)
 LIMIT = 100_000  # containers and objects looked at before a function counts as too entangled to be watched
 LIVE_KEYS = frozenset(("lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"))
 
@@ -49,166 +45,6 @@ ALWAYS: list[tuple[str, Any]] = []
 def watch_always(where: str, container: Any) -> None:
     """Tells of a container that every captured function may read."""
     ALWAYS.append((where, container))
-
-
-def same_value(a: Any, b: Any) -> bool:
-    """Whether two plain values are interchangeable: one type, equal, -0.0 apart from 0.0."""
-    if a is b:
-        return True
-    kind = type(a)
-    if kind is not type(b):
-        return False
-    if kind is float:
-        return a == b and (a != 0 or str(a) == str(b))
-    if kind in ATOMS or isinstance(a, enum.Enum):
-        return bool(a == b)
-    if kind is tuple:
-        return len(a) == len(b) and all(map(same_value, a, b))
-    if isinstance(a, types.MethodType):
-        return a.__self__ is b.__self__ and a.__func__ is b.__func__
-    return isinstance(a, np.generic) and a.tobytes() == b.tobytes()
-
-
-class Check:
-    """One place that must hold what it held. `same()` compares in full; `tests()` says the same, by identity only, as lines of Python."""
-
-    __slots__ = ("where",)
-    where: str
-
-    def same(self) -> bool:
-        """Whether the place is as it was. Values that are equal but not identical are remembered, so that the quick test passes again."""
-        raise NotImplementedError
-
-    def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        """Conditions that hold when something may have changed; `bind(object)` gives a name to use in them."""
-        raise NotImplementedError
-
-
-class Names(Check):
-    """Some names of a namespace: globals, a module's, a class's or an object's attributes."""
-
-    __slots__ = ("names", "space", "values")
-
-    def __init__(self, where: str, space: Any) -> None:
-        self.where, self.space = where, space
-        self.names: list[str] = []
-        self.values: list[Any] = []
-
-    def add(self, name: str, value: Any) -> None:
-        """Watches one more name."""
-        self.names.append(name)
-        self.values.append(value)
-
-    def same(self) -> bool:
-        get = self.space.get
-        for i, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
-            now = get(name, MISSING)
-            if now is not value:
-                if not same_value(now, value):
-                    return False
-                self.values[i] = now
-        return True
-
-    def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        get, values = bind(self.space.get), bind(self.values)
-        return [f"{get}({name!r}, MISSING) is not {values}[{i}]" for i, name in enumerate(self.names)]
-
-
-class Contents(Check):
-    """All elements of a list, deque or set, or all items of a dict; of the keys to `skip` only the type, where they hold numbers."""
-
-    __slots__ = ("container", "elements", "keys", "skip")
-
-    def __init__(self, where: str, container: Any, skip: frozenset[str] = frozenset()) -> None:
-        self.where, self.container, self.skip = where, container, skip
-        self.keys, self.elements = self._now()
-
-    def _now(self) -> tuple[list[Any], list[Any]]:
-        c = self.container
-        if not isinstance(c, dict):
-            return [], list(c)
-        if self.skip:
-            return list(c), [type(v) if k in self.skip and type(v) in (float, int) else v for k, v in c.items()]
-        return list(c), list(c.values())
-
-    def same(self) -> bool:
-        keys, elements = self._now()
-        if len(elements) != len(self.elements) or len(keys) != len(self.keys):
-            return False
-        if not all(map(same_value, keys, self.keys)) or not all(map(same_value, elements, self.elements)):
-            return False
-        self.keys[:], self.elements[:] = keys, elements
-        return True
-
-    def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        c, elements = bind(self.container), bind(self.elements)
-        size = f"len({c}) != {len(self.elements)}"
-        if not isinstance(self.container, dict):
-            return [f"{size} or not all(map(is_, {c}, {elements}))" if self.elements else size]
-        keys = bind(self.keys)
-        same_keys = f"not all(map(is_, {c}, {keys}))"
-        if not self.skip:
-            return [f"{size} or {same_keys} or not all(map(is_, {c}.values(), {elements}))" if self.elements else size]
-        items = [
-            f"type({c}[{k!r}]) is not {elements}[{i}]" if isinstance(self.elements[i], type) and k in self.skip else f"{c}[{k!r}] is not {elements}[{i}]"
-            for i, k in enumerate(self.keys)
-        ]
-        return [f"{size} or {same_keys}", *items]
-
-
-class Value(Check):
-    """A value that a function reads: a closure cell, a function's defaults, an iterator's position."""
-
-    __slots__ = ("owner", "read", "values")
-
-    def __init__(self, where: str, owner: Any, read: str | Callable[[Any], Any]) -> None:
-        self.where, self.owner, self.read = where, owner, read
-        self.values = [self._now()]
-
-    def _now(self) -> Any:
-        return getattr(self.owner, self.read, MISSING) if isinstance(self.read, str) else self.read(self.owner)
-
-    def same(self) -> bool:
-        now = self._now()
-        if now is not self.values[0] and not same_value(now, self.values[0]):
-            return False
-        self.values[0] = now
-        return True
-
-    def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        if isinstance(self.read, str):
-            now = f"{bind(self.owner)}.{self.read}" if self.values[0] is not MISSING else f"getattr({bind(self.owner)}, {self.read!r}, MISSING)"
-            return [f"{now} is not {bind(self.values)}[0]"]
-        return [f"{bind(self.read)}({bind(self.owner)}) != {bind(self.values)}[0]"]
-
-
-class ArrayBytes(Check):
-    """The elements of a NumPy array."""
-
-    __slots__ = ("array", "copy")
-
-    def __init__(self, where: str, array: np.ndarray) -> None:
-        self.where, self.array, self.copy = where, array, array.copy()
-
-    def same(self) -> bool:
-        a, b = self.array, self.copy
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        return a.tobytes() == b.tobytes() if a.nbytes < 65536 or a.dtype.kind in "fcO" else bool(np.array_equal(a, b))
-
-    def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        return [f"not {bind(self.same)}()"]
-
-
-def _cell_value(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return MISSING
-
-
-def _cell(where: str, cell: Any) -> Value:
-    return Value(where, cell, "cell_contents" if _cell_value(cell) is not MISSING else _cell_value)
 
 
 def _is_module(x: Any) -> bool:
@@ -256,8 +92,8 @@ class Watch:
         for name, cell in closure:
             if id(cell) not in self.seen:
                 self.seen[id(cell)] = cell
-                self._add(_cell(f"closure variable {name}", cell))
-                self._queue.append((name, _cell_value(cell)))
+                self._add(watched_cell(f"closure variable {name}", cell))
+                self._queue.append((name, cell_value(cell)))
         if fresh:
             for where, owner in list(self._plain):
                 self._attributes(where, owner, fresh)
@@ -267,6 +103,14 @@ class Watch:
         """A value that reaches the function in another way: an argument, `self`."""
         self._queue.append((where, value))
         self._follow()
+
+    def unchanged(self, where: str, containers: list[Any]) -> None:
+        """Arguments' lists and dicts, which belong to this call only: the function must leave them as they are."""
+        for c in containers:
+            if isinstance(c, list | dict):
+                self.at_exit.append(Contents(where, c))
+            if isinstance(c, list | dict | tuple):
+                self.unchanged(where, list(c.values()) if isinstance(c, dict) else list(c))
 
     def attribute(self, where: str, owner: Any, name: str) -> None:
         """An attribute of an object that is not followed otherwise."""
@@ -294,7 +138,7 @@ class Watch:
         while self._queue and not self.refusals:
             where, value = self._queue.popleft()
             kind = type(value)
-            if kind in ATOMS and kind is not type or value is MISSING or id(value) in self.seen:
+            if (kind in ATOMS and kind is not type) or value is MISSING or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value
             if _is_tensor(value):
@@ -320,7 +164,9 @@ class Watch:
             elif isinstance(value, np.ndarray):
                 self._add(ArrayBytes(where, value))
             elif isinstance(value, np.random.Generator | np.random.RandomState):
-                self.refusals.append(f"it can draw from NumPy's generator {where}: a replay would repeat the numbers; use monograph's own random functions")
+                self.refusals.append(
+                    f"it can draw from NumPy's generator {where}: a replay would repeat the numbers; use monograph's own random functions"
+                )
             elif isinstance(value, type):
                 self._class(where, value)
             elif isinstance(value, itertools.count | itertools.cycle):
@@ -347,8 +193,8 @@ class Watch:
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if id(cell) not in self.seen:
                 self.seen[id(cell)] = cell
-                self._add(_cell(f"closure variable {name} of {where}", cell))
-                self._queue.append((name, _cell_value(cell)))
+                self._add(watched_cell(f"closure variable {name} of {where}", cell))
+                self._queue.append((name, cell_value(cell)))
         if "__wrapped__" in f.__dict__:
             self._queue.append((where, f.__dict__["__wrapped__"]))
 
@@ -504,5 +350,3 @@ class Watch:
             if not check.same():
                 return check.where
         return None
-
-

@@ -1,4 +1,6 @@
-"""The debug ladder: MONOGRAPH_DEBUG=1..6 prints each stage of compiling as it happens: graph, passes, kernels, LLVM IR, assembly, timings."""
+"""The debug ladder: MONOGRAPH_DEBUG=1..6 prints each stage of compiling as it happens: graph, passes, kernels, LLVM IR,
+assembly, timings.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,14 @@ def table(kernels: Sequence[Any], times: Sequence[int] | None = None, peak: Any 
     rows = [head]
     for i, k in enumerate(kernels):
         ops = " ".join(k.ops)
-        row = [str(i), k.kind, ops if len(ops) <= 60 else ops[:57] + "...", ", ".join(k.outputs), f"{k.nbytes / 1e6:.3f}", f"{k.flops / 1e6:.3f}"]
+        row = [
+            str(i),
+            k.kind,
+            ops if len(ops) <= 60 else ops[:57] + "...",
+            ", ".join(k.outputs),
+            f"{k.nbytes / 1e6:.3f}",
+            f"{k.flops / 1e6:.3f}",
+        ]
         if times is not None:
             ns = max(times[i], 1)
             row += [f"{ns / 1000:.1f}", f"{k.nbytes / ns:.1f}", f"{k.flops / ns:.1f}"]
@@ -68,7 +77,9 @@ def table(kernels: Sequence[Any], times: Sequence[int] | None = None, peak: Any 
         rows.append(row)
     widths = [max(len(r[c]) for r in rows) for c in range(len(head))]
     left = {1, 2, 3}
-    lines = ["  ".join(v.ljust(w) if c in left else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip() for r in rows]
+    lines = [
+        "  ".join(v.ljust(w) if c in left else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip() for r in rows
+    ]
     if times is not None:
         lines.append(f"total {sum(times) / 1000:.1f} us in {len(times)} kernels")
     return "\n".join(lines)

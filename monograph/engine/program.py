@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from monograph.autodiff import vjp
 from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
-from monograph.autodiff import vjp
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, Observation
@@ -116,9 +116,20 @@ class Split:
     def equals(self, other: Split) -> bool:
         """Whether two captures did the same up to here."""
         same_part = (self.part is None) == (other.part is None) and (
-            self.part is None or (other.part is not None and self.part.key == other.part.key and self.part.lives == other.part.lives and _same_picks(self.part.picks, other.part.picks))
+            self.part is None
+            or (
+                other.part is not None
+                and self.part.key == other.part.key
+                and self.part.lives == other.part.lives
+                and _same_picks(self.part.picks, other.part.picks)
+            )
         )
-        return same_part and self.line == other.line and len(self.providers) == len(other.providers) and (self.passed is None) == (other.passed is None)
+        return (
+            same_part
+            and self.line == other.line
+            and len(self.providers) == len(other.providers)
+            and (self.passed is None) == (other.passed is None)
+        )
 
 
 def _same_picks(a: list[Pick], b: list[Pick]) -> bool:
@@ -196,7 +207,9 @@ def plain_node(t: Any) -> Node:
 class PathBuilder:
     """Turns one capture into a path. `place_of(handle)` numbers the places of the entry that the path belongs to."""
 
-    def __init__(self, capture: Capture, targets: Sequence[Node], place_of: Callable[[Any], int], owner_place: Callable[[Any], int | None]) -> None:
+    def __init__(
+        self, capture: Capture, targets: Sequence[Node], place_of: Callable[[Any], int], owner_place: Callable[[Any], int | None]
+    ) -> None:
         self.capture, self.targets = capture, list(targets)
         self.place_of, self.owner_place = place_of, owner_place
         self.live = {id(n): i for i, (n, _) in enumerate(capture.lives)}
@@ -306,7 +319,9 @@ class PathBuilder:
         if self.open:
             return self._open(providers)
         order = topological(self.targets, lambda n: self._pick(n) is not None)
-        return ClosedFinal(Part(order, self.targets, self._pick, self.live), providers, [t.requires_grad == evaluator.FREED for t in self.targets])
+        return ClosedFinal(
+            Part(order, self.targets, self._pick, self.live), providers, [t.requires_grad == evaluator.FREED for t in self.targets]
+        )
 
     def _open(self, providers: list[Any]) -> OpenFinal:
         steps: list[Any] = []
@@ -333,4 +348,3 @@ class PathBuilder:
             steps.append(step)
         shown = Part(topological(self.targets, lambda n: self._pick(n) is not None), self.targets, self._pick, self.live)
         return OpenFinal(steps, [position[id(t)] for t in self.targets], providers, bool(self.capture.wanted), shown)
-

@@ -1,7 +1,7 @@
 """An entry: everything one signature of a compiled function has learnt. It gathers the inputs of today, walks the known path and commits.
 
-Nothing is committed before the last piece has run, and the commit itself is a list of assignments that can be done twice: an interrupt in the
-middle finishes it and then goes on its way, so a parameter is never half updated.
+Nothing is committed before the last piece has run, and the commit itself is a list of assignments that can be done twice: an interrupt in
+the middle finishes it and then goes on its way, so a parameter is never half updated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ class Place:
 
     def takes(self, t: Any, node: Node) -> bool:
         """Whether the program was made for this tensor's type and role."""
-        return node.shape == self.shape and node.dtype is self.dtype and t._leaf_flag is self.leaf and (node.requires_grad is True) is self.needs
+        return (
+            node.shape == self.shape
+            and node.dtype is self.dtype
+            and t._leaf_flag is self.leaf
+            and (node.requires_grad is True) is self.needs
+        )
 
 
 class Slot:
@@ -89,7 +94,9 @@ class Entry:
         self.replays = 0
 
     # ---- learning ----
-    def learn(self, capture: Capture, watch: Watch, targets: Sequence[Node], results_of: Callable[[Entry, Any], Results]) -> tuple[Final, Results]:
+    def learn(
+        self, capture: Capture, watch: Watch, targets: Sequence[Node], results_of: Callable[[Entry, Any], Results]
+    ) -> tuple[Final, Results]:
         """Adds the path of a capture. Raises Refused for one that cannot be replayed."""
         builder = PathBuilder(capture, targets, self.place_of(capture), self._owner_place(capture))
         for handle in capture.handles:
@@ -279,7 +286,9 @@ class Entry:
     def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any]) -> Any:
         results: Results = final.results
         places, types = self.places, final.types
-        writes = [(tensors[p], outputs[target], tensors[p]._version_count + bump, types[target], places[p]) for p, target, bump in results.writes]
+        writes = [
+            (tensors[p], outputs[target], tensors[p]._version_count + bump, types[target], places[p]) for p, target, bump in results.writes
+        ]
         made = [self._new_tensor(base, final, outputs) for base in results.bases]
         interrupted: BaseException | None = None
         while True:

@@ -1,8 +1,13 @@
-"""Which code is the user's, and what runs while a function is captured: every user function as it is entered, every call with an effect outside."""
+"""Which code is the user's, and what runs while a function is captured: every user function as it is entered, every
+call with an effect outside.
+"""
 
 from __future__ import annotations
 
+import datetime
 import gc
+import io
+import os
 import random
 import sys
 import sysconfig
@@ -16,9 +21,21 @@ from monograph.core.errors import PACKAGE
 _LIBRARY = tuple(
     {PACKAGE, "<frozen", *(p + "/" for n in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_paths().get(n)))},
 )
-_CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "time_ns", "perf_counter_ns", "monotonic_ns", "sleep", "localtime", "gmtime")
+_CLOCKS = (
+    "time",
+    "perf_counter",
+    "monotonic",
+    "process_time",
+    "time_ns",
+    "perf_counter_ns",
+    "monotonic_ns",
+    "sleep",
+    "localtime",
+    "gmtime",
+)
 _EFFECTS: dict[Any, str] = {getattr(time, name): f"time.{name}()" for name in _CLOCKS if hasattr(time, name)}
-_EFFECTS.update({print: "print()", input: "input()", open: "open()"})
+_EFFECTS.update({print: "print()", input: "input()", open: "open()", os.urandom: "os.urandom()"})
+_EFFECTS.update({f: f"datetime.{f.__name__}()" for f in (datetime.datetime.now, datetime.datetime.utcnow, datetime.date.today)})
 _library: dict[str, bool] = {}
 
 
@@ -35,7 +52,9 @@ def is_user_class(kind: type) -> bool:
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     if file is None:
-        return kind.__module__ not in ("builtins", "_io") and (module is None or kind.__module__ == "__main__" or not hasattr(module, "__spec__"))
+        return kind.__module__ not in ("builtins", "_io") and (
+            module is None or kind.__module__ == "__main__" or not hasattr(module, "__spec__")
+        )
     return not is_library(file)
 
 
@@ -51,13 +70,16 @@ def names_of(code: types.CodeType) -> list[str]:
 
 
 class Tracer:
-    """Watches Python while a function is captured (`with Tracer(...)`): tells `watch` of user functions, `refuse` of effects that no replay repeats."""
+    """Watches Python while a function is captured (`with Tracer(...)`): tells `watch` of user functions, `refuse` of
+    effects that no replay repeats.
+    """
 
     def __init__(self, watch: Any, refuse: Callable[[str], None]) -> None:
         self._watch, self._refuse = watch, refuse
         self._codes: set[types.CodeType] = set()
         self._inner: set[types.CodeType] = set()  # code of functions that the captured code itself makes: their cells are its own
         self._before: Any = None
+        self._collecting = True
 
     def enter(self, function: Any) -> None:
         """The captured function itself, whose cells are known."""
@@ -67,12 +89,16 @@ class Tracer:
             self._code(function.__code__, function.__globals__, zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
     def __enter__(self) -> Tracer:
+        self._collecting = gc.isenabled()
+        gc.disable()  # what others do when garbage is collected is not the function's doing
         self._before = sys.getprofile()
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._before)
+        if self._collecting:
+            gc.enable()
 
     def _event(self, frame: Any, event: str, arg: Any) -> None:
         if event == "call":
@@ -102,7 +128,9 @@ class Tracer:
         if not code.co_freevars or code in self._inner or code.co_freevars == ("__class__",):
             return ()
         found = [f for f in gc.get_referrers(code) if isinstance(f, types.FunctionType) and f.__code__ is code]
-        return [(name, cell) for f in found for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True) if name != "__class__"]
+        return [
+            (name, cell) for f in found for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True) if name != "__class__"
+        ]
 
     def _builtin(self, frame: Any, function: Any) -> None:
         effect = None
@@ -113,5 +141,7 @@ class Tracer:
         owner = getattr(function, "__self__", None)
         if effect is None and isinstance(owner, random.Random):
             effect = f"random.{function.__name__}()"
+        elif effect is None and isinstance(owner, io.IOBase):
+            effect = f"{function.__name__}() of a file"
         if effect is not None and not frame.f_code.co_filename.startswith((PACKAGE, "<frozen")):
             self._refuse(f"it calls {effect} ({frame.f_code.co_filename}:{frame.f_lineno}), which a replay would not repeat")

@@ -25,8 +25,8 @@ def apart() -> Iterator[None]:
 def rebuild(outputs: Sequence[Node], replace: Replace) -> list[Node]:
     """The outputs of the rewritten graph, each node visited once, inputs before users.
 
-    `replace(node, new_inputs)` returns what stands for `node` from now on, or None to keep it: unchanged where its inputs are, else the same
-    op on the new inputs, its type inferred again. Nodes that hold a value are leaves: their history is not followed. No recursion, so
+    `replace(node, new_inputs)` returns what stands for `node` from now on, or None to keep it: unchanged where its inputs are, else the
+    same op on the new inputs, its type inferred again. Nodes that hold a value are leaves: their history is not followed. No recursion, so
     graphs may be of any depth; the result is off the tape.
     """
     new: dict[int, Node] = {}
@@ -35,7 +35,11 @@ def rebuild(outputs: Sequence[Node], replace: Replace) -> list[Node]:
             inputs = () if node.value is not None else tuple([new[id(i)] for i in node.inputs])
             made = replace(node, inputs)
             if made is None:
-                made = node if node.value is not None or all(a is b for a, b in zip(inputs, node.inputs, strict=True)) else record(node.op, inputs, node.attrs)
+                made = (
+                    node
+                    if node.value is not None or all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+                    else record(node.op, inputs, node.attrs)
+                )
             if made is not node:
                 copy_provenance(node, made)
             new[id(node)] = made

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node
+from monograph.ops import index
 from monograph.passes.domains import Sizes, groups, refine, spread, squeeze
 from monograph.passes.graph import Graph
-from monograph.passes.views import View, broadcast_to, resolve
+from monograph.passes.views import View, broadcast_to, index_view, resolve
 
 FULL, ROW = "full", "row"
 MAX_NODES = 64  # of one unit: beyond it registers spill and compile time grows
@@ -93,12 +94,13 @@ class _Fuser:
     # ---- reading ----
     def read(self, node: Node, kinds: dict[Node, str]) -> list[View]:
         """Views of the inputs that are somebody's values (not constants)."""
-        out = []
-        for i in node.inputs:
-            v = resolve(i, self.views)
-            if kinds[v.root] != VIRTUAL:
-                out.append(v)
-        return out
+        seen = [self.input_view(node, k) for k in range(len(node.inputs))]
+        return [v for v in seen if kinds[v.root] != VIRTUAL]
+
+    def input_view(self, node: Node, k: int) -> View:
+        """How a node walks its input k. An index list runs along its own dim of the result, not along the last one."""
+        v = resolve(node.inputs[k], self.views)
+        return index_view(node, v) if k and node.op in (index.index, index.index_select) else v
 
     def find(self, unit: Unit) -> Unit:
         while unit.merged_into is not None:
@@ -282,15 +284,15 @@ class _Fuser:
         # Values of one that the other reads must be read at their own position.
         for first, second in ((a, b), (b, a)):
             for node in second.nodes:
-                for i in node.inputs:
-                    v = resolve(i, self.views)
+                for k in range(len(node.inputs)):
+                    v = self.input_view(node, k)
                     if self.owner(v.root) is first:
                         domain = node.inputs[0].shape if second.level[node] == ROW and self.kind_of(node) == REDUCE else node.shape
                         if second.level[node] == ROW and self.kind_of(node) != REDUCE:
                             return False
                         if not self.aligned(first, v, domain, sizes, reduced):
                             return False
-                        if self.kind_of(node) == GATHER and v is resolve(node.inputs[0], self.views):
+                        if self.kind_of(node) == GATHER and not k:
                             return False
         a.nodes = sorted(a.nodes + b.nodes, key=self.position.__getitem__)
         a.level.update(b.level)

@@ -7,10 +7,11 @@ without touching data; a reshape that no strides can express is preceded by a co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node
-from monograph.ops import movement, source
+from monograph.ops import index, movement, source
 from monograph.passes.graph import Graph, rewrite
 
 
@@ -117,6 +118,23 @@ def broadcast_to(v: View, shape: tuple[int, ...]) -> View:
     lead = len(shape) - len(v.shape)
     strides = tuple(0 if i < lead or (v.shape[i - lead] == 1 and n != 1) else v.strides[i - lead] for i, n in enumerate(shape))
     return View(v.root, shape, strides, v.offset)
+
+
+def index_position(node: Node) -> tuple[int, int]:
+    """Where the dims of the index tensors lie in the result of an `index` or `index_select`: the first one, and how many."""
+    a: Any = node.attrs
+    if node.op is index.index_select:
+        return a.dim, len(node.shape[:1])
+    together = all(q - p == 1 for p, q in zip(a.dims, a.dims[1:], strict=False))
+    return a.dims[0] if together else 0, max(len(i.shape) for i in node.inputs[1:])
+
+
+def index_view(node: Node, v: View) -> View:
+    """How the result of an `index` or `index_select` walks one of its index tensors."""
+    at, width = index_position(node)
+    v = broadcast_to(v, node.shape[at : at + width])
+    after = len(node.shape) - at - width
+    return View(v.root, (1,) * at + v.shape + (1,) * after, (0,) * at + v.strides + (0,) * after, v.offset)
 
 
 def materialise_reshapes(graph: Graph) -> Graph:

@@ -62,11 +62,12 @@ def compile(  # noqa: A001 - torch's name
 
     Tensors that it reads from outside (parameters, running statistics, an optimiser's state) are inputs of the program, those it writes are
     outputs; the learning rate and random numbers are asked for at every call. Plain values that the code could read are watched, and where
-    Python looks at a tensor's value the trace splits, so results are those of the uncompiled function, always. What cannot be replayed (a print, a
-    counter that the function increments, NumPy's random numbers) runs uncompiled; `explain` says why.
+    Python looks at a tensor's value the trace splits, so results are those of the uncompiled function, always. What cannot be replayed (a
+    print, a counter that the function increments, NumPy's random numbers) runs uncompiled; `explain` says why.
 
     Usable as a decorator, with or without arguments. `fullgraph=True` makes a split or an uncompilable function a CaptureError. Sizes are
-    run-time arguments of the kernels, so `dynamic` has nothing to do. Backends of torch's name are all this one; "eager" runs the function as it is.
+    run-time arguments of the kernels, so `dynamic` has nothing to do. Backends of torch's name are all this one; "eager" runs the function
+    as it is.
 
     >>> import monograph as mg
     >>> f = mg.compile(lambda x: (x * 2).sum())
@@ -94,10 +95,12 @@ def compile(  # noqa: A001 - torch's name
 
 
 def explain(function: Any, *args: Any, **kwargs: Any) -> Explanation:
-    """What `compile` makes of `function(*args, **kwargs)`: its graphs, every split with its reason and line, kernels with bytes, FLOPs, time and share of
+    """What `compile` makes of `function(*args, **kwargs)`: its graphs, every split with its reason and line, kernels with bytes, FLOPs,
+    time and share of
     the machine's peak, and why it runs uncompiled if it does. `print` the result; `.ir(i)` and `.assembly(i)` show the code of kernel i.
 
-    A function that is compiled already and has seen such a call is only looked at; another one is called, up to four times, until it is captured.
+    A function that is compiled already and has seen such a call is only looked at; another one is called, up to four times, until it is
+    captured.
 
     >>> import monograph as mg
     >>> "sum" in str(mg.explain(lambda x: (x * 2).sum(), mg.ones(3)))

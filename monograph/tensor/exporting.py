@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from monograph.core import symbol
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import CaptureError, ShapeError, user_line
+from monograph.core.errors import CaptureError, user_line
 from monograph.core.modes import MODES
 from monograph.core.symbol import Sym
 from monograph.core.trees import flatten, unflatten
@@ -24,41 +23,9 @@ from monograph.graph.rewrite import rebuild
 from monograph.graph.text import to_text
 from monograph.ops import source
 from monograph.tensor.core import Tensor, node_of, wrap
+from monograph.tensor.export_signature import Dim, argument_names, dims, leaf_dims, leaf_labels, size_of
 
 _PLAIN = (int, float, bool, str, type(None))
-
-
-class Dim:
-    """A size that differs from call to call: `Dim("batch", min=1, max=64)`. One object (or name) used twice means equal sizes."""
-
-    AUTO: Any
-    DYNAMIC: Any
-    STATIC: Any = None
-
-    def __init__(self, name: str, *, min: int | None = None, max: int | None = None) -> None:  # noqa: A002 - torch's names
-        if not isinstance(name, str) or not name.isidentifier():
-            raise ValueError(f"a Dim needs an identifier as its name, got {name!r}")
-        if min is not None and max is not None and min > max:
-            raise ValueError(f"Dim {name}: min={min} is larger than max={max}")
-        self.name, self.min, self.max = name, min, max
-        self.__name__ = name
-
-    def __repr__(self) -> str:
-        limits = "".join(f", {k}={v}" for k, v in (("min", self.min), ("max", self.max)) if v is not None)
-        return f"Dim({self.name!r}{limits})"
-
-
-class _Auto:
-    def __repr__(self) -> str:
-        return "Dim.DYNAMIC"
-
-
-Dim.AUTO = Dim.DYNAMIC = _Auto()
-
-
-def dims(*names: str, min: int | None = None, max: int | None = None) -> tuple[Dim, ...]:  # noqa: A002 - torch's names
-    """Several Dims of one range."""
-    return tuple(Dim(name, min=min, max=max) for name in names)
 
 
 class _Noting(list[Any]):
@@ -78,19 +45,22 @@ class _ExportCapture(Capture):
 
     symbolic = True
 
+    def __init__(self, placeholders: set[Node]) -> None:
+        super().__init__([])
+        self.placeholders = placeholders
+
     def observe(self, t: Any) -> np.ndarray:
         self.read((t,))
         node = node_of(t)
         if any(id(n) in self.inputs or n in self.placeholders for n in topological([node])):
             raise CaptureError(
-                f"export cannot follow Python that looks at a tensor's value ({node.dtype.name}{list(node.shape)} of {node.op.name}, at {user_line(2)}): "
+                f"export cannot follow Python that looks at a tensor's value ({node.dtype.name}{list(node.shape)} of "
+                f"{node.op.name}, at {user_line(2)}): "
                 "an exported program has no Python. Use where() for a choice between values, or export the branches by themselves."
             )
         with self.paused():
             evaluator.evaluate([node])
         return node.value.array(node.shape, node.dtype.np)
-
-    placeholders: set[Node] = set()
 
     def live(self, provider: Callable[[], Any], dtype: DType) -> Node:
         raise CaptureError(
@@ -177,7 +147,10 @@ class ExportedModule:
                 leaves, tree = flatten((args, kwargs))
         if _loose(tree) != _loose(program.in_tree):
             wanted = ", ".join(map(str, program.inputs))
-            raise TypeError(f"the program takes ({wanted}), in the structure that it was exported with; got {len(args)} positional arguments and {sorted(kwargs)}")
+            raise TypeError(
+                f"the program takes ({wanted}), in the structure that it was exported with; got {len(args)} positional "
+                f"arguments and {sorted(kwargs)}"
+            )
         return leaves
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -208,7 +181,9 @@ def _loose(tree: Any) -> Any:
 # ---------------------------------------------------------------- exporting
 
 
-def export(mod: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None, *, dynamic_shapes: Any = None, strict: bool = False) -> ExportedProgram:
+def export(
+    mod: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None, *, dynamic_shapes: Any = None, strict: bool = False
+) -> ExportedProgram:
     """The program that `mod(*args, **kwargs)` computes, for all sizes that `dynamic_shapes` leaves open.
 
     `dynamic_shapes` names Dims per argument: {"x": {0: batch}}, or in order ({0: batch}, None), or a tuple of one entry per dimension.
@@ -230,10 +205,10 @@ def export(mod: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = N
 
 def _export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any, scope: Any, noted: _Noting) -> ExportedProgram:
     function = mod.forward if hasattr(mod, "forward") and hasattr(mod, "named_parameters") else mod
-    names = _argument_names(function, args)
+    names = argument_names(function, args)
     leaves, tree = flatten((args, kwargs))
-    labels = _leaf_labels(names, args, kwargs)
-    wanted = _leaf_dims(dynamic_shapes, names, args, kwargs)
+    labels = leaf_labels(names, args, kwargs)
+    wanted = leaf_dims(dynamic_shapes, names, args, kwargs)
     symbols: dict[str, Symbol] = {}
     inputs: list[Input] = []
     nodes: list[Node] = []
@@ -241,17 +216,19 @@ def _export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_sha
     for label, leaf, dims_of in zip(labels, leaves, wanted, strict=True):
         if not isinstance(leaf, Tensor):
             if not isinstance(leaf, _PLAIN):
-                raise TypeError(f"argument {label} is a {type(leaf).__name__}: an exported program takes tensors, numbers, strings and containers of them")
+                raise TypeError(
+                    f"argument {label} is a {type(leaf).__name__}: an exported program takes tensors, numbers, strings and "
+                    f"containers of them"
+                )
             inputs.append(Input(label, value=leaf))
             replaced.append(leaf)
             continue
-        shape = tuple(_size(label, d, int(n), dims_of, symbols, scope) for d, n in enumerate(leaf.shape))
+        shape = tuple(size_of(label, d, int(n), dims_of, symbols, scope) for d, n in enumerate(leaf.shape))
         node = source.placeholder(shape, leaf.dtype)
         inputs.append(Input(label, tuple(repr(s) if isinstance(s, Sym) else s for s in shape), leaf.dtype))
         nodes.append(node)
         replaced.append(wrap(node))
-    capture = _ExportCapture([])
-    capture.placeholders = set(nodes)
+    capture = _ExportCapture(set(nodes))
     for node in nodes:
         capture.made(node)
     result, outputs = _run(mod, replaced, tree, capture)
@@ -285,111 +262,20 @@ def _run(mod: Any, leaves: list[Any], tree: Any, capture: _ExportCapture) -> tup
     if written:
         names = _names_of(mod)
         which = ", ".join(names.get(id(h.tensor), f"a tensor of shape {list(h.node.shape)}") for h in written)
-        raise CaptureError(f"the call changes state ({which}), which an exported program does not have: call .eval() on the model before exporting it")
+        raise CaptureError(
+            f"the call changes state ({which}), which an exported program does not have: call .eval() on the model before exporting it"
+        )
     if capture.refusals:
         raise CaptureError(f"the call cannot be exported: {capture.refusals[0]}")
     return result, outputs
 
 
-def _argument_names(function: Any, args: tuple[Any, ...]) -> list[str]:
-    """Names of the positional arguments."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names: list[str] = []
-    for p in parameters:
-        if len(names) == len(args):
-            break
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
-            names.append(p.name)
-        elif p.kind is p.VAR_POSITIONAL:
-            names += [f"{p.name}_{i}" for i in range(len(args) - len(names))]
-    return names + [f"args_{i}" for i in range(len(names), len(args))]
-
-
-def _leaf_labels(names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
-
-    def walk(label: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for k, v in value.items():
-                walk(f"{label}.{k}", v)
-        elif type(value) in (list, tuple) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-            for i, v in enumerate(value):
-                walk(f"{label}.{i}", v)
-        else:
-            found.append("".join(c if c.isalnum() or c in "_." else "_" for c in label))
-
-    for name, value in [*zip(names, args, strict=True), *kwargs.items()]:
-        walk(name, value)
-    if len(set(found)) != len(found):
-        raise ValueError(f"the arguments' names are not unique: {found}")
-    return found
-
-
-def _leaf_dims(dynamic_shapes: Any, names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-    """What dynamic_shapes says of each argument leaf."""
-    every = [*zip(names, args, strict=True), *kwargs.items()]
-    given: dict[str, Any]
-    if dynamic_shapes is None:
-        given = {}
-    elif isinstance(dynamic_shapes, dict):
-        given = dynamic_shapes
-        strange = [k for k in given if k not in dict(every)]
-        if strange:
-            raise ValueError(f"dynamic_shapes names {strange[0]!r}, which is no argument: they are {', '.join(n for n, _ in every)}")
-    elif isinstance(dynamic_shapes, tuple | list):
-        if len(dynamic_shapes) != len(every):
-            raise ValueError(f"dynamic_shapes has {len(dynamic_shapes)} entries for {len(every)} arguments")
-        given = dict(zip([n for n, _ in every], dynamic_shapes, strict=True))
-    else:
-        raise TypeError(f"dynamic_shapes is a dict by argument name or a tuple in order, got {type(dynamic_shapes).__name__}")
-    found: list[Any] = []
-
-    def walk(value: Any, says: Any) -> None:
-        if isinstance(value, dict):
-            for k, v in value.items():
-                walk(v, None if says is None else says.get(k))
-        elif type(value) in (list, tuple) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-            for i, v in enumerate(value):
-                walk(v, None if says is None else says[i])
-        else:
-            found.append(says)
-
-    for name, value in every:
-        walk(value, given.get(name))
-    return found
-
-
-def _size(label: str, d: int, n: int, dims_of: Any, symbols: dict[str, Symbol], scope: Any) -> Any:
-    says = None
-    if isinstance(dims_of, Mapping):
-        says = dims_of.get(d)
-    elif isinstance(dims_of, tuple | list):
-        says = dims_of[d] if d < len(dims_of) else None
-    if says is None or isinstance(says, int):
-        return n
-    if isinstance(says, _Auto):
-        says = Dim(f"s{len(symbols)}")
-    if not isinstance(says, Dim):
-        raise TypeError(f"dimension {d} of {label}: expected a Dim or None, got {says!r}")
-    if n < 2:
-        raise ShapeError(f"dimension {d} of {label} is to be dynamic, but its example has size {n}: export with an example of at least 2, 0 and 1 are special sizes")
-    if (says.min is not None and n < says.min) or (says.max is not None and n > says.max):
-        raise ShapeError(f"dimension {d} of {label} has size {n}, outside of {says!r}")
-    known = symbols.get(says.name)
-    if known is None:
-        symbols[says.name] = Symbol(says.name, n, says.min, says.max)
-        return scope.symbol(says.name, n)
-    if known.example != n:
-        raise ShapeError(f"{says.name} is {known.example} elsewhere but {n} in dimension {d} of {label}: equal Dims mean equal sizes")
-    return Sym({(says.name,): 1}, scope)
-
-
 def _plain_output(value: Any) -> Any:
     if not isinstance(value, _PLAIN):
-        raise CaptureError(f"the call returns a {type(value).__name__}: an exported program returns tensors, numbers, strings and lists, tuples or dicts of them")
+        raise CaptureError(
+            f"the call returns a {type(value).__name__}: an exported program returns tensors, numbers, strings and lists, "
+            f"tuples or dicts of them"
+        )
     return value
 
 
@@ -449,7 +335,8 @@ def _constraints(noted: _Noting, symbols: Mapping[str, Symbol]) -> list[tuple[st
         if relation == "==" and (right.lstrip("-").isdigit() or left.lstrip("-").isdigit()):
             names = [s for s in symbols if s in left or s in right]
             raise CaptureError(
-                f"{' and '.join(names) or left} was to be dynamic, but the code needs {left} == {right} at {line}: it uses the size as a Python number (int(), range(), an "
+                f"{' and '.join(names) or left} was to be dynamic, but the code needs {left} == {right} at {line}: it uses "
+                f"the size as a Python number (int(), range(), an "
                 "index, a comparison). Leave the size to tensor operations, or make the dimension static."
             )
         if relation != "!=" or not _always_apart(left, right, symbols):
@@ -458,7 +345,9 @@ def _constraints(noted: _Noting, symbols: Mapping[str, Symbol]) -> list[tuple[st
 
 
 def _always_apart(left: str, right: str, symbols: Mapping[str, Symbol]) -> bool:
-    """Whether two sizes of one symbol can only meet where it is 0 or 1 (4*n != 4): open sizes are taken to be larger, as torch.export does."""
+    """Whether two sizes of one symbol can only meet where it is 0 or 1 (4*n != 4): open sizes are taken to be larger,
+    as torch.export does.
+    """
     names = [s for s in symbols if re.search(rf"\b{s}\b", left + " " + right)]
     return len(names) == 1 and all(symbol.evaluate(left, {names[0]: n}) != symbol.evaluate(right, {names[0]: n}) for n in range(2, 4096))
 

@@ -94,6 +94,7 @@ class _Backward:
     def __init__(self, function: type[Function], ctx: Context, args: tuple[Any, ...], places: list[int], count: int, like: list[Node]) -> None:
         self.function, self.ctx, self.places, self.count = function, ctx, places, count
         self.name = function.__name__ + "Backward"
+        self.saves = bool(ctx._saved)
         self.is_tensor = [isinstance(a, Tensor) for a in args]
         self.types = [(n.shape, n.dtype) for n in like]
 

@@ -255,6 +255,10 @@ def product(b: Builder) -> object:
     def matches(v: Value) -> bool:
         if v.dtype != x.dtype or v.ndim == 0:
             return False
+        if min(x.shape[-2:]) == 1 or v.ndim == 1 or x.ndim == 1 or v.shape[-1] == 1:
+            # The order of summation of a single row or column depends on how the matrix lies: only exact ones come out the same.
+            if not (b.exact(x) and b.exact(v)):
+                return False
         inner = v.shape[-2] if v.ndim > 1 else v.shape[0]
         lead = zip(reversed(x.shape[:-2]), reversed(v.shape[:-2]), strict=False)
         return inner == x.shape[-1] and all(m == n or 1 in (m, n) for m, n in lead)
@@ -263,6 +267,8 @@ def product(b: Builder) -> object:
     if y is None or b.chance(2):
         shape = (*(x.shape[:-2] if b.chance(3) else ()), x.shape[-1], b.pick((1, 2, 3, 8, 17, 33)))
         y = b.input(shape, x.dtype)
+        if not matches(y):
+            return None
     return b.emit(f"{x.name} @ {y.name}", lambda d: settle(summed(multiplied(b.known(x), b.known(y)), x.shape[-1]), d))
 
 

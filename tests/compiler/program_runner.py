@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ import monograph as mg
 from monograph.core import knobs
 from monograph.engine import evaluator
 from monograph.graph.node import Node, topological
+from monograph.runtime import buffers
 from monograph.runtime.threads import setting
+from monograph.targets.cpu import loop_lowering, plan
 from tests.compiler.pieces_computing import COMPUTING, binary, exact_unary, new_input, normalisation, product, reduction, smooth, where, window, with_number
 from tests.compiler.pieces_moving import MOVING, moved, picked, view, written
 from tests.compiler.program_builder import Builder, Program, recorded
@@ -63,6 +66,35 @@ def one_by_one() -> Iterator[None]:
         yield
     finally:
         evaluator.run = whole
+
+
+@contextmanager
+def poisoned(byte: int) -> Iterator[None]:
+    """Fresh memory of programs (temporaries and results) is full of this byte: what is read before it is written shows."""
+    take, buffer = buffers.Arenas.take, plan.Buffer
+
+    def filled(made: buffers.Buffer) -> buffers.Buffer:
+        ctypes.memset(made.ptr, byte, made.nbytes)
+        return made
+
+    buffers.Arenas.take = lambda self, nbytes: filled(take(self, nbytes))  # type: ignore[method-assign]
+    plan.Buffer = lambda nbytes: filled(buffer(nbytes))  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        buffers.Arenas.take = take  # type: ignore[method-assign]
+        plan.Buffer = buffer  # type: ignore[misc]
+
+
+@contextmanager
+def small_grains() -> Iterator[None]:
+    """Even small steps are shared out among the threads (for plans made inside)."""
+    before = loop_lowering.GRAIN_CYCLES
+    loop_lowering.GRAIN_CYCLES = 200
+    try:
+        yield
+    finally:
+        loop_lowering.GRAIN_CYCLES = before
 
 
 def results(program: Program, compiled: bool = False) -> list[np.ndarray]:

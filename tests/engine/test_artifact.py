@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import monograph as mg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import monograph as mg
 from monograph import nn
 from monograph.core.errors import ArtifactError
 from monograph.engine import artifact

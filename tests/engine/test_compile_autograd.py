@@ -6,13 +6,13 @@ import sys
 import threading
 from typing import Any
 
-import monograph as mg
 import numpy as np
 import pytest
+
+import monograph as mg
 from monograph import nn, optim
 from monograph.engine.replay import Entry
 from monograph.nn import functional as F
-
 from tests.engine.twice import assert_same, both, floats, plain, replays
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import types
 from typing import Any
 
-import monograph as mg
 import numpy as np
 import pytest
-from monograph import nn
 
+import monograph as mg
+from monograph import nn
 from tests.engine.twice import floats, replays
 
 SCALE = 2.0
@@ -239,7 +239,7 @@ def test_frozen_parameter() -> None:
 
 def test_grad_mode_default_dtype_and_arguments() -> None:
     w = mg.ones(2, requires_grad=True)
-    f = mg.compile(lambda x, k=1.0, flag=True: (x * w * k if flag else x + k))
+    f = mg.compile(lambda x, k=1.0, flag=True: x * w * k if flag else x + k)
     assert f(mg.ones(2)).requires_grad
     with mg.no_grad():
         assert not f(mg.ones(2)).requires_grad
@@ -365,3 +365,36 @@ def test_unhashable_and_object_arguments() -> None:
     assert g(mg.ones(()), owner).item() == 4.0
     other = _Plain()
     assert g(mg.ones(()), other).item() == 2.0
+
+
+def test_argument_container_changed_by_the_function() -> None:
+    @mg.compile
+    def f(batch: Any) -> Any:
+        batch["y"] = batch["x"] * 2
+        return batch
+
+    for i in range(5):
+        batch = {"x": mg.full((), float(i))}
+        f(batch)
+        assert batch["y"].item() == 2.0 * i
+
+
+def test_nonlocal_and_global_assignment() -> None:
+    total: Any = mg.zeros(())
+
+    @mg.compile
+    def f(x: Any) -> Any:
+        nonlocal total
+        total = total + x
+        return x * 1
+
+    for i in range(5):
+        f(mg.ones(()))
+        assert total.item() == i + 1
+
+
+def test_many_different_objects_do_not_pile_up() -> None:
+    f = mg.compile(lambda x, o: x + 1)
+    for _ in range(200):
+        assert f(mg.ones(()), object()).item() == 2.0
+    assert len(f.engine.signatures) <= 64

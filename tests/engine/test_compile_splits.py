@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import monograph as mg
 import numpy as np
 import pytest
+
+import monograph as mg
 from monograph import nn, optim
 from monograph.core.errors import CaptureError
 from monograph.nn import functional as F
-
 from tests.engine.twice import both, floats, replays
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import monograph as mg
 import numpy as np
 import pytest
+
+import monograph as mg
 from monograph import nn, optim
 from monograph.nn import functional as F
-
 from tests.engine.twice import both, floats, replays
 
 Make = Callable[[], tuple[Any, Any]]
@@ -74,7 +74,8 @@ def test_clipping() -> None:
 def test_batch_norm_dropout_and_convolution() -> None:
     def build() -> Any:
         return nn.Sequential(
-            nn.Unflatten(1, (1, 6, 1)), nn.Conv2d(1, 4, (3, 1), padding=(1, 0)), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(24, 3)
+            nn.Unflatten(1, (1, 6, 1)), nn.Conv2d(1, 4, (3, 1), padding=(1, 0)), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3),
+            nn.Flatten(), nn.Linear(24, 3)
         )  # fmt: skip
 
     f = both(_trainer(build, OPTIMIZERS["adam"]), _batches())

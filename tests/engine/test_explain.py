@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import monograph as mg
 import pytest
+
+import monograph as mg
 from monograph import nn, optim
 from monograph.core import knobs
 from monograph.nn import functional as F
@@ -29,7 +30,15 @@ def _step() -> Any:
 
 def test_report_of_a_training_step(target: str) -> None:
     text = str(mg.explain(_step(), mg.ones(4, 6), mg.tensor([0, 1, 2, 0])))
-    for word in ("split:", "test_explain.py", "1 branch known", "%argument_0 = input : float32[4, 6]", "model.weight", "adam_update", "return %"):
+    for word in (
+        "split:",
+        "test_explain.py",
+        "1 branch known",
+        "%argument_0 = input : float32[4, 6]",
+        "model.weight",
+        "adam_update",
+        "return %",
+    ):
         assert word in text, text
     assert "2 captures" in text
     if target == "cpu":

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import monograph as mg
 import numpy as np
 import pytest
+
+import monograph as mg
 from monograph import nn
 from monograph.core.errors import CaptureError, DTypeError, ShapeError
 from monograph.export import Dim, dims, export, load, save
 from monograph.nn import functional as F
-
 from tests.engine.twice import floats
 
 
@@ -38,7 +38,9 @@ class _Block(nn.Module):
 
 
 def _cnn() -> Any:
-    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10)).eval()
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10)
+    ).eval()
 
 
 def _bits(t: Any) -> bytes:

@@ -38,10 +38,15 @@ def assert_same(a: Any, b: Any) -> None:
         assert a == b and type(a) is type(b)
 
 
-def both(make: Callable[[], tuple[Callable[..., Any], Callable[[], Any]]], calls: Sequence[tuple[Any, ...]], between: Callable[[Any, int], None] | None = None) -> Any:
+def both(
+    make: Callable[[], tuple[Callable[..., Any], Callable[[], Any]]],
+    calls: Sequence[tuple[Any, ...]],
+    between: Callable[[Any, int], None] | None = None,
+) -> Any:
     """Runs `make()`'s function over `calls`, uncompiled and compiled; results and states after every call must be equal.
 
-    `make` returns (function, state): fresh objects each time. `between(function's owner, i)` runs after call i. Returns the compiled function.
+    `make` returns (function, state): fresh objects each time. `between(function's owner, i)` runs after call i. Returns the compiled
+    function.
     """
     histories = []
     for compiled in (False, True):

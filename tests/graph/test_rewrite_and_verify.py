@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from monograph.core.dtype import float32, float64
 from monograph.core.modes import MODES
 from monograph.graph.node import Node, topological

@@ -11,7 +11,7 @@ from monograph.graph.node import Node
 from monograph.ops import compare, elementwise, index, random, reduce, source
 from monograph.passes.domains import Sizes, spread
 from monograph.passes.fuse import FULL, Fusion, Unit
-from monograph.passes.views import View, broadcast_to
+from monograph.passes.views import View, broadcast_to, index_position, index_view
 from monograph.targets.cpu.features import cpu_features
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.ir import Module
@@ -198,34 +198,20 @@ class LoopWriter:
         v = self.fusion.view(x)
         a: Any = node.attrs
         shape = node.shape
+        dims = a.dims if node.op is index.index else (a.dim,) if shape else ()
         if node.op is index.index:
-            dims = a.dims
-            together = all(b - a == 1 for a, b in zip(dims, dims[1:], strict=False))
-            width = max(len(i.shape) for i in indices)
-            at = dims[0] if together else 0
+            at, width = index_position(node)
             inner = [d for d in range(len(x.shape)) if d not in dims]
             strides = [0] * len(shape)
             places = [p for p in range(len(shape)) if not at <= p < at + width]
             for p, d in zip(places, inner, strict=True):
                 strides[p] = v.strides[d]
-            index_shape = shape[at : at + width]
-            lead = (1,) * at + tuple(index_shape) + (1,) * (len(shape) - at - width)
-        elif node.op is index.index_select:
-            dims = (a.dim,)
-            strides = [0 if d == a.dim else s for d, s in enumerate(v.strides)]
-            at = a.dim
-            lead = tuple(n if d == at else 1 for d, n in enumerate(shape))
-            index_shape = (shape[at],) if shape else ()
         else:
-            at = 0
-            dims = (a.dim,) if shape else ()
             strides = [0 if d == a.dim else s for d, s in enumerate(v.strides)]
-            lead = index_shape = shape
         args = []
         for i in indices:
-            iv = broadcast_to(self.fusion.view(i), tuple(index_shape))
-            if lead != tuple(index_shape):
-                iv = View(iv.root, lead, _place(at, len(shape), iv.strides), iv.offset)
+            iv = self.fusion.view(i)
+            iv = broadcast_to(iv, shape) if node.op is index.gather else index_view(node, iv)
             args.append(self.counted(self.read_view(iv, shape, row), node))
         size = x.dtype.itemsize
         extras = tuple((v.strides[d] * size, x.shape[d]) for d in dims)
@@ -312,11 +298,6 @@ class LoopWriter:
             if all(a.strides == w.strides and a.ref.offset == 0 and not a.extras and a.itemsize == w.itemsize for a in mine):
                 out.append(node)
         return out
-
-
-def _place(at: int, ndim: int, strides: Sizes) -> Sizes:
-    """Strides of a run of dims that starts at `at` of `ndim` dims; zero around it."""
-    return (0,) * at + strides + (0,) * (ndim - at - len(strides))
 
 
 def _touched(sizes: list[int], strides: list[int]) -> int:
