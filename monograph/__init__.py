@@ -34,7 +34,22 @@ globals().update({name: function for name, function in _FUNCTIONS.items() if not
 newaxis = None
 
 # Rooms and names that are fetched when first asked for, so that `import monograph` stays quick.
-_MODULES = ("nn", "optim", "data", "utils", "autograd", "export", "testing", "random", "serialization", "amp", "linalg", "special", "distributions", "func")
+_MODULES = (
+    "nn",
+    "optim",
+    "data",
+    "utils",
+    "autograd",
+    "export",
+    "testing",
+    "random",
+    "serialization",
+    "amp",
+    "linalg",
+    "special",
+    "distributions",
+    "func",
+)
 _LAZY = {
     "compile": "monograph.tensor.compiling",
     "explain": "monograph.tensor.compiling",
@@ -51,14 +66,14 @@ _LAZY = {
     "as_torch": "monograph.compat.alias",
     "install": "monograph.compat.alias",
     **dict.fromkeys(
-        "AcceleratorError Event OutOfMemoryError Stream _assert _check are_deterministic_algorithms_enabled channels_last channels_last_3d "
-        "clear_autocast_cache compiled_with_cxx11_abi contiguous_format get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
+        "AcceleratorError Event OutOfMemoryError Stream _assert _check are_deterministic_algorithms_enabled "
+        "clear_autocast_cache compiled_with_cxx11_abi get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype "
         "get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads get_rng_state initial_seed "
         "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled is_deterministic_algorithms_warn_only_enabled is_storage "
-        "is_warn_always_enabled jagged layout memory_format preserve_format qscheme seed set_autocast_cache_enabled set_autocast_cpu_dtype "
+        "is_warn_always_enabled seed set_autocast_cache_enabled set_autocast_cpu_dtype "
         "set_autocast_cpu_enabled set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype set_deterministic_debug_mode "
-        "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_rng_state set_warn_always sparse_bsc sparse_bsr sparse_coo "
-        "sparse_csc sparse_csr strided typename use_deterministic_algorithms".split(),
+        "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_rng_state set_warn_always "
+        "typename use_deterministic_algorithms".split(),
         "monograph.compat.toplevel",
     ),
 }

@@ -17,8 +17,10 @@ OFF, ON, FREED = False, True, 2
 
 # Nodes whose tensor was written in place since: a gradient that reads them would see a value the user has replaced.
 overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
+in_place: weakref.WeakSet[Node] = weakref.WeakSet()  # results of in-place ops: that they themselves wrote over their input is no error
 
-# Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are held
+# Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are
+# held
 # by the node, not here, so that a hook that knows its own tensor keeps nothing alive.
 hooked: weakref.WeakSet[Node] = weakref.WeakSet()
 
@@ -53,11 +55,14 @@ def gradients(
     partial: bool = False,
     frozen: bool = False,
     on_leaf: Callable[[Node, Node], None] | None = None,
+    check: Callable[[Node, Sequence[Node | None]], None] | None = None,
 ) -> list[Node | None]:
     """Gradient nodes of sum(outputs * seeds) with respect to `inputs` (None where there is no path).
 
-    Only nodes with `requires_grad` are on the tape. `partial`: treat the inputs as independent, though one may depend on another. `frozen`: mark what was passed as consumed (torch's retain_graph=False).
-    `on_leaf(leaf_node, gradient)` is told of every leaf that is reached. Whether the gradient nodes are themselves on the tape is decided by
+    Only nodes with `requires_grad` are on the tape. `partial`: treat the inputs as independent, though one may depend on another.
+    `frozen`: mark what was passed as consumed (torch's retain_graph=False).
+    `on_leaf(leaf_node, gradient)` is told of every leaf that is reached, `check(node, gradients)` of what each node passes to its inputs.
+    Whether the gradient nodes are themselves on the tape is decided by
     the grad mode of the caller. Raises AutogradError on a consumed tape or an overwritten value.
     """
     wanted = {id(n) for n in inputs}
@@ -91,7 +96,8 @@ def gradients(
         if node.requires_grad == FREED:
             raise AutogradError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True "
+                "if you "
                 "need to backward through the graph a second time or if you need to access saved tensors after calling backward."
             )
         visited.append(node)
@@ -108,6 +114,8 @@ def gradients(
             grads = rule(g, node, node.attrs, *node.inputs)
         if _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
             reads_saved.add(id(node))
+        if check is not None:
+            check(node, grads)
         for x, gx in zip(node.inputs, grads, strict=True):
             if gx is not None and x.requires_grad:
                 _accumulate(found, x, gx)
@@ -145,12 +153,14 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
     if not read:
         return False
     if overwritten:
+        writes_itself = node in in_place
         for x in read:
-            if _is_overwritten(x):
+            if _is_overwritten(x) and not (writes_itself and x is node.inputs[0]):
                 where = provenance(node)
                 raise AutogradError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"{x.dtype.name}{list(x.shape)}, which the gradient of {node.op.name}{' at ' + where if where else ''} needs as it was. "
+                    f"{x.dtype.name}{list(x.shape)}, which the gradient of {node.op.name}{' at ' + where if where else ''} needs as it "
+                    "was. "
                     "Use the out-of-place form (x = x + 1 instead of x += 1), or clone() the value before changing it. "
                     "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
                 )

@@ -9,7 +9,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from monograph.compat.alias import install
+from monograph.compat.alias import SHIM, install
 from monograph.compat.version import STANDS_FOR
 from monograph.core.knobs import KNOBS
 from monograph.runtime.threads import get_num_threads
@@ -36,6 +36,7 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     if options.alias == "torch":
         install()
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), SHIM)))  # for programs that the script starts
     sys.argv = [options.script, *options.arguments]
     if options.module:
         sys.path.insert(0, os.getcwd())

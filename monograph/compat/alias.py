@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from monograph.compat.paths import HIDDEN
 from monograph.compat.version import __version__
 
 NAME = "torch"
+SHIM = os.path.join(os.path.dirname(__file__), "shim")
 _NONE = ("newaxis",)  # names whose value is None
 
 
@@ -105,6 +107,7 @@ def install() -> None:
         raise RuntimeError("torch itself is imported already; call monograph.install() before anything imports it, or start with `monograph run --as torch`")
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+        sys.path.append(SHIM)  # handed on to processes that multiprocessing spawns, in which nobody called this
 
 
 def _names() -> list[str]:
@@ -115,6 +118,8 @@ def uninstall() -> None:
     """`import torch` means torch again. Modules that were imported meanwhile keep what they have."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+    if SHIM in sys.path:
+        sys.path.remove(SHIM)
     for name in _names():
         del sys.modules[name]
 

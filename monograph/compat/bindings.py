@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from monograph.compat.layouts import layout, memory_format
+from monograph.tensor.layouts import layout, memory_format
 from monograph.core.dtype import dtype
 from monograph.core.errors import AutogradError
 from monograph.tensor.core import Device as device

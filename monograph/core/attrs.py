@@ -24,7 +24,8 @@ class FrozenError(AttributeError, MonographError):
 class Attrs:
     """Base of all attribute records. A subclass is declared with `@attrs`.
 
-    `FIELDS` names its fields; those in `HIDDEN` are no part of what the program is (a closure to call, say) and are left out of comparisons.
+    `FIELDS` names its fields; those in `HIDDEN` are no part of what the program is (a closure to call, say) and are left out of
+    comparisons.
     """
 
     __slots__ = ("_token",)
@@ -53,7 +54,9 @@ class Attrs:
         try:
             token = _tokens.get(key)
         except TypeError as error:
-            raise TypeError(f"{self!r} holds a value that is not hashable ({error}): attributes are numbers, strings, dtypes and tuples of them") from None
+            raise TypeError(
+                f"{self!r} holds a value that is not hashable ({error}): attributes are numbers, strings, dtypes and tuples of them"
+            ) from None
         if token is None:
             token = _next_token()
             if not holds_symbols(self):  # a symbol of a capture that has ended must not be mistaken for another one
@@ -116,7 +119,9 @@ def attrs(cls: type) -> type:
     fields = (*inherited, *(name for name in own if name not in inherited))
     declared = " ".join(str(t) for t in types.values()).replace("tuple[Any, ...]", "")  # sizes: ints, or symbols
     plain = getattr(cls, "PLAIN", True) and not any(word in declared for word in ("float", "Any", "Callable", "complex"))
-    body.update(__annotations__=types, __slots__=own, FIELDS=fields, DEFAULTS=defaults, PLAIN=plain, __match_args__=fields, __init__=_first_init)
+    body.update(
+        __annotations__=types, __slots__=own, FIELDS=fields, DEFAULTS=defaults, PLAIN=plain, __match_args__=fields, __init__=_first_init
+    )
     made = type(cls)(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
     return made

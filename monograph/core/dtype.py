@@ -68,7 +68,16 @@ float64 = dtype("float64", np.float64, "f", 2)
 complex64 = dtype("complex64", np.complex64, "c", 0)
 complex128 = dtype("complex128", np.complex128, "c", 1)
 
-ALIASES = {"float": float32, "double": float64, "half": float16, "int": int32, "long": int64, "short": int16, "cfloat": complex64, "cdouble": complex128}
+ALIASES = {
+    "float": float32,
+    "double": float64,
+    "half": float16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+    "cfloat": complex64,
+    "cdouble": complex128,
+}
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
@@ -86,7 +95,9 @@ def from_numpy(np_dtype: object) -> dtype:
     key = np.dtype(np_dtype)  # type: ignore[call-overload]
     found = BY_NUMPY.get(key) or BY_NUMPY.get(key.newbyteorder("="))
     if found is None:
-        raise TypeError(f"can't convert a NumPy array of dtype {key}; supported are {', '.join(BY_NAME)}. Convert it first, e.g. a.astype('float32')")
+        raise TypeError(
+            f"can't convert a NumPy array of dtype {key}; supported are {', '.join(BY_NAME)}. Convert it first, e.g. a.astype('float32')"
+        )
     return found
 
 

@@ -35,6 +35,10 @@ class AutogradError(MonographError):
     """A gradient that cannot be had (freed graph, overwritten value, no grad_fn)."""
 
 
+class AnomalyError(MonographError):
+    """A NaN, found where it is born (anomaly mode)."""
+
+
 class CannotLower(MonographError):  # noqa: N818 - reads as a sentence: the target cannot lower ...
     """A target lacks rules for some ops; raised before anything is compiled, naming all of them."""
 

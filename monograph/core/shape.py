@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from monograph.core.errors import DimensionError, ShapeError
@@ -41,14 +41,17 @@ def broadcast(a: Shape, b: Shape) -> Shape:
             result[offset + i] = s
         elif s != n:
             raise ShapeError(
-                f"The size of tensor a ({a[i - len(short)]}) must match the size of tensor b ({b[i - len(short)]}) at non-singleton dimension "
+                f"The size of tensor a ({a[i - len(short)]}) must match the size of tensor b ({b[i - len(short)]}) at non-singleton "
+                "dimension "
                 f"{offset + i}: shapes {list(a)} and {list(b)} do not broadcast"
             )
     return tuple(result)
 
 
 def same(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal. Unlike `==` of tuples it asks nothing of symbolic sizes when the numbers of dimensions differ already."""
+    """Whether two shapes are equal. Unlike `==` of tuples it asks nothing of symbolic sizes when the numbers of dimensions differ
+    already.
+    """
     return a is b or (len(a) == len(b) and a == b)
 
 
@@ -118,7 +121,10 @@ def infer_reshape(shape: Shape, new: Sequence[Any]) -> Shape:
     if unknown:
         rest = numel(tuple(s for i, s in enumerate(out) if i != unknown[0]))
         if rest == 0:
-            raise ShapeError(f"cannot reshape tensor of 0 elements into shape {list(new)} because the unspecified dimension size -1 can be any value and is ambiguous")
+            raise ShapeError(
+                f"cannot reshape tensor of 0 elements into shape {list(new)} because the unspecified dimension size -1 can be any value "
+                "and is ambiguous"
+            )
         if total % rest != 0:
             raise ShapeError(f"shape '{list(new)}' is invalid for input of size {total} (shape {list(shape)})")
         out[unknown[0]] = total // rest

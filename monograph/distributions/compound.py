@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from monograph import tensor as mt
 from monograph.core.modes import no_grad
 from monograph.core.shape import broadcast
 from monograph.distributions import constraints
+from monograph.distributions.discrete import Categorical
 from monograph.distributions.distribution import Distribution
 from monograph.distributions.parameters import sum_rightmost
-from monograph.distributions.transforms import ComposeTransform, IndependentTransform, Transform
+from monograph.distributions.tensors import mt
+from monograph.distributions.transforms import ComposeTransform, Transform
 from monograph.tensor.core import Size
 
 
@@ -23,7 +24,7 @@ class Independent(Distribution):
     monograph.Size([3])
     """
 
-    arg_constraints: Any = {}
+    arg_constraints: ClassVar[Any] = {}
 
     def __init__(self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None) -> None:
         batch, event = base_distribution.batch_shape, base_distribution.event_shape
@@ -94,7 +95,7 @@ class Independent(Distribution):
 class TransformedDistribution(Distribution):
     """The distribution of f(x) for x of `base_distribution`, f one Transform or a list of them."""
 
-    arg_constraints: Any = {}
+    arg_constraints: ClassVar[Any] = {}
 
     def __init__(self, base_distribution: Distribution, transforms: Any, validate_args: bool | None = None) -> None:
         if isinstance(transforms, Transform):
@@ -117,7 +118,9 @@ class TransformedDistribution(Distribution):
         if together > 0:
             base_distribution = Independent(base_distribution, together)
         self.base_dist = base_distribution
-        event_dim = max(transform.codomain.event_dim, len(base_distribution.event_shape) + transform.codomain.event_dim - transform.domain.event_dim)
+        event_dim = max(
+            transform.codomain.event_dim, len(base_distribution.event_shape) + transform.codomain.event_dim - transform.domain.event_dim
+        )
         cut = len(forward) - event_dim
         super().__init__(forward[:cut], forward[cut:], validate_args=validate_args)
 
@@ -193,11 +196,9 @@ class TransformedDistribution(Distribution):
 class MixtureSameFamily(Distribution):
     """Components along the last batch dimension, chosen by a Categorical `mixture_distribution`."""
 
-    arg_constraints: Any = {}
+    arg_constraints: ClassVar[Any] = {}
 
     def __init__(self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None) -> None:
-        from monograph.distributions.discrete import Categorical  # noqa: PLC0415 - the mixture's choice is of a later file
-
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError(" The Mixture distribution needs to be an instance of torch.distributions.Categorical")
         if not isinstance(component_distribution, Distribution):
@@ -211,7 +212,9 @@ class MixtureSameFamily(Distribution):
                 )
         chosen, offered = mixture_distribution.logits.shape[-1], component_distribution.batch_shape[-1]
         if chosen != offered:
-            raise ValueError(f"`mixture_distribution component` ({chosen}) does not equal `component_distribution.batch_shape[-1]` ({offered})")
+            raise ValueError(
+                f"`mixture_distribution component` ({chosen}) does not equal `component_distribution.batch_shape[-1]` ({offered})"
+            )
         self._mixture_distribution, self._component_distribution, self._num_component = mixture_distribution, component_distribution, chosen
         event = component_distribution.event_shape
         self._event_ndims = len(event)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph import linalg
-from monograph import tensor as mt
+from monograph.distributions.tensors import mt
 from monograph.tensor.core import Tensor
 
 
@@ -270,12 +270,10 @@ def _symmetric(x: Any) -> Any:
 
 def _semidefinite(x: Any) -> Any:
 
-
     return _symmetric(x) & (linalg.eigvalsh(x) >= 0).all(-1)
 
 
 def _definite(x: Any) -> Any:
-
 
     return _symmetric(x) & (linalg.cholesky_ex(x).info == 0)
 
@@ -287,7 +285,7 @@ one_hot = _Test("OneHot()", lambda x: ((x == 0) | (x == 1)).all(-1) & (x.sum(-1)
 nonnegative_integer = _IntegerGreaterThan(0)
 positive_integer = _IntegerGreaterThan(1)
 integer_interval = _IntegerInterval
-real = _Test("Real()", lambda x: x == x)  # noqa: PLR0124 - false for NaN
+real = _Test("Real()", lambda x: x == x)
 real_vector = independent(real, 1)
 positive = _GreaterThan(0.0)
 nonnegative = _GreaterThanEq(0.0)
@@ -310,8 +308,36 @@ cat = _Cat
 stack = _Stack
 
 __all__ = [
-    "Constraint", "MixtureSameFamilyConstraint", "boolean", "cat", "corr_cholesky", "dependent", "dependent_property", "greater_than", "greater_than_eq",
-    "half_open_interval", "independent", "integer_interval", "interval", "is_dependent", "less_than", "lower_cholesky", "lower_triangular", "multinomial",
-    "nonnegative", "nonnegative_integer", "one_hot", "positive", "positive_definite", "positive_integer", "positive_semidefinite", "real", "real_vector",
-    "simplex", "square", "stack", "symmetric", "unit_interval",
+    "Constraint",
+    "MixtureSameFamilyConstraint",
+    "boolean",
+    "cat",
+    "corr_cholesky",
+    "dependent",
+    "dependent_property",
+    "greater_than",
+    "greater_than_eq",
+    "half_open_interval",
+    "independent",
+    "integer_interval",
+    "interval",
+    "is_dependent",
+    "less_than",
+    "lower_cholesky",
+    "lower_triangular",
+    "multinomial",
+    "nonnegative",
+    "nonnegative_integer",
+    "one_hot",
+    "positive",
+    "positive_definite",
+    "positive_integer",
+    "positive_semidefinite",
+    "real",
+    "real_vector",
+    "simplex",
+    "square",
+    "stack",
+    "symmetric",
+    "unit_interval",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from monograph import tensor as mt
 from monograph.core.modes import no_grad
 from monograph.distributions import constraints
 from monograph.distributions.parameters import holds, lazy_property
+from monograph.distributions.tensors import mt
 from monograph.tensor.core import Size, Tensor
 
 
@@ -22,7 +22,7 @@ class Distribution:
     has_rsample = False
     has_enumerate_support = False
     _validate_args = True
-    arg_constraints: Any = {}
+    arg_constraints: ClassVar[Any] = {}
     support: Any = None
     _kept: ClassVar[tuple[str, ...]] = ()  # parameters that `expand` expands, with the dims of one event each in `arg_constraints`
 
@@ -49,8 +49,8 @@ class Distribution:
             value = getattr(self, name)
             if not holds(constraint.check(value)):
                 raise ValueError(
-                    f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} to satisfy the "
-                    f"constraint {constraint!r}, but found invalid values:\n{value}"
+                    f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} "
+                    f"to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
                 )
 
     # ---- shapes ----
@@ -88,7 +88,10 @@ class Distribution:
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
         if _instance is None and type(self).__init__ is not cls.__init__:
-            raise NotImplementedError(f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also define a custom .expand() method.")
+            raise NotImplementedError(
+                f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method "
+                "must also define a custom .expand() method."
+            )
         return type(self).__new__(type(self)) if _instance is None else _instance
 
     # ---- answers ----
@@ -156,7 +159,8 @@ class Distribution:
         event_start = value.ndim - len(self._event_shape)
         if tuple(value.shape[max(event_start, 0) :]) != tuple(self._event_shape):
             raise ValueError(
-                f"The right-most size of value must match event_shape: {tuple(value.shape)} vs {tuple(self._event_shape)} of {type(self).__name__}."
+                f"The right-most size of value must match event_shape: {tuple(value.shape)} vs {tuple(self._event_shape)} "
+                f"of {type(self).__name__}."
             )
         full = (*self._batch_shape, *self._event_shape)
         for i, j in zip(reversed(tuple(value.shape)), reversed(full), strict=False):
@@ -170,8 +174,8 @@ class Distribution:
             return
         if not holds(support.check(value)):
             raise ValueError(
-                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support ({support!r}) of the "
-                f"distribution {self!r}, but found invalid values:\n{value}"
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
+                f"to be within the support ({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"
             )
 
     def __repr__(self) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
-from monograph import tensor as mt
 from monograph.distributions import constraints
 from monograph.distributions.compound import TransformedDistribution
 from monograph.distributions.distribution import LOG_TWO_PI, Distribution, ExponentialFamily, drawn
 from monograph.distributions.parameters import broadcast_all, holds
-from monograph.distributions.transforms import AbsTransform, ExpTransform, StickBreakingTransform
+from monograph.distributions.tensors import mt
+from monograph.distributions.transforms import AbsTransform, ExpTransform
+from monograph.distributions.vector_transforms import StickBreakingTransform
 from monograph.special import ndtr, ndtri
 
 
@@ -22,7 +23,7 @@ class Normal(ExponentialFamily):
     -0.9189385175704956
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 
@@ -70,7 +71,7 @@ class Normal(ExponentialFamily):
 class LogNormal(TransformedDistribution):
     """exp of a normal distribution."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.positive
     has_rsample = True
 
@@ -110,7 +111,7 @@ class LogNormal(TransformedDistribution):
 class HalfNormal(TransformedDistribution):
     """The absolute value of a normal distribution of mean 0."""
 
-    arg_constraints = {"scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
 
@@ -157,7 +158,7 @@ class HalfNormal(TransformedDistribution):
 class LogisticNormal(TransformedDistribution):
     """A normal vector brought to the simplex by stick breaking."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.simplex
     has_rsample = True
 
@@ -184,7 +185,10 @@ class LogisticNormal(TransformedDistribution):
 class Uniform(Distribution):
     """All values of [low, high) alike."""
 
-    arg_constraints = {"low": constraints.dependent(is_discrete=False, event_dim=0), "high": constraints.dependent(is_discrete=False, event_dim=0)}
+    arg_constraints: ClassVar[Any] = {
+        "low": constraints.dependent(is_discrete=False, event_dim=0),
+        "high": constraints.dependent(is_discrete=False, event_dim=0),
+    }
     has_rsample = True
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
@@ -233,4 +237,3 @@ class Uniform(Distribution):
 
     def entropy(self) -> Any:
         return (self.high - self.low).log()
-

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
-from monograph import tensor as mt
 from monograph.core.dtype import finfo
 from monograph.core.errors import DeviceError
 from monograph.core.modes import MODES
+from monograph.distributions.tensors import mt
 from monograph.ops import activation
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.dispatch import apply
@@ -36,7 +36,7 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
     """
     for v in values:
         if not isinstance(v, Tensor | Number):
-            raise TypeError(f"Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__, got {type(v).__name__}.")
+            raise TypeError(f"Input arguments must all be instances of Number or Tensor, got {type(v).__name__}.")
     like = next((v.dtype for v in values if isinstance(v, Tensor)), mt.get_default_dtype())
     return tuple(mt.broadcast_tensors(*[v if isinstance(v, Tensor) else mt.tensor(v, dtype=like) for v in values]))
 

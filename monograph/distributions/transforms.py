@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from monograph import tensor as mt
 from monograph.core.dtype import finfo
 from monograph.core.shape import broadcast
 from monograph.distributions import constraints
 from monograph.distributions.parameters import broadcast_all, softplus, sum_rightmost
+from monograph.distributions.tensors import mt
 
 
 class Transform:
@@ -268,7 +268,11 @@ class IndependentTransform(Transform):
         self.base_transform, self.reinterpreted_batch_ndims = base_transform.with_cache(cache_size), reinterpreted_batch_ndims
 
     def with_cache(self, cache_size: int = 1) -> Transform:
-        return self if self._cache_size == cache_size else IndependentTransform(self.base_transform, self.reinterpreted_batch_ndims, cache_size)
+        return (
+            self
+            if self._cache_size == cache_size
+            else IndependentTransform(self.base_transform, self.reinterpreted_batch_ndims, cache_size)
+        )
 
     @property
     def domain(self) -> Any:  # type: ignore[override]
@@ -568,4 +572,3 @@ class CumulativeDistributionTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         return self.distribution.log_prob(x)
-

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from monograph import tensor as mt
 from monograph.core.dtype import finfo
 from monograph.distributions import constraints
 from monograph.distributions.parameters import softplus
+from monograph.distributions.tensors import mt
 from monograph.distributions.transforms import Transform
 
 
@@ -120,9 +120,14 @@ def vec_to_tril(x: Any, diagonal: int = -1) -> Any:
     # n (n + 1) / 2 elements fill a triangle of n rows, which `diagonal` moves
     n = round((math.sqrt(8 * count + 1) - 1) / 2)
     if n * (n + 1) // 2 != count:
-        raise ValueError(f"The size of last dimension is {count} which cannot be expressed as the lower triangular part of a square D x D matrix.")
+        raise ValueError(
+            f"The size of last dimension is {count} which cannot be expressed as the lower triangular part of a square D x D matrix."
+        )
     size = n - diagonal
-    rows = [mt.cat([x[..., i * (i + 1) // 2 : (i + 1) * (i + 2) // 2], mt.zeros((*x.shape[:-1], size - i - 1), dtype=x.dtype)], -1) for i in range(n)]
+    rows = [
+        mt.cat([x[..., i * (i + 1) // 2 : (i + 1) * (i + 2) // 2], mt.zeros((*x.shape[:-1], size - i - 1), dtype=x.dtype)], -1)
+        for i in range(n)
+    ]
     blank = [mt.zeros((*x.shape[:-1], size), dtype=x.dtype) for _ in range(size - n)]
     return mt.stack([*blank, *rows], -2)
 

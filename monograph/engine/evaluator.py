@@ -15,7 +15,7 @@ from monograph.core import knobs
 from monograph.core.errors import DeviceError
 from monograph.core.modes import MODES
 from monograph.engine.plans import Plan, make_plan
-from monograph.graph.node import Node, topological
+from monograph.graph.node import Node, provenance, topological
 from monograph.graph.op import Trait
 from monograph.ops import source
 
@@ -90,8 +90,6 @@ def evaluate_now(node: Node) -> None:
 def check_nan(node: Node) -> None:
     """Raises RuntimeError naming op and line if a value holds a NaN (anomaly mode)."""
     import numpy as np  # noqa: PLC0415 - only when hunting
-
-    from monograph.graph.node import provenance  # noqa: PLC0415
 
     if node.dtype is not None and node.dtype.kind == "f" and node.value is not None:
         array = node.value.array(node.shape, node.dtype.np)
@@ -206,27 +204,45 @@ def relieve(newest: Node) -> None:
     evaluate([newest], sweep=True)
 
 
-_plans: dict[Any, Plan] = {}
-PLANS_KEPT = 2000
+class PlanCache(dict[Any, Plan]):
+    """Plans by structure. What a plan takes in memory goes with its nodes, so that is what is limited."""
+
+    nodes = 0
+
+    def add(self, key: Any, plan: Plan, nodes: int) -> Plan:
+        """Keeps a plan; all others are let go when there are too many."""
+        if self.nodes + nodes > PLANNED_NODES:
+            self.clear()
+            self.nodes = 0
+        self.nodes += nodes
+        self[key] = plan
+        return plan
+
+
+_plans = PlanCache()
+PLANNED_NODES = 200_000
 
 
 def structure(order: Sequence[Node], outputs: Sequence[Node]) -> tuple[Any, list[Node], list[Node]]:
     """The structural key of a pending graph, with its sources (nodes that have values) and scalars, in order of appearance."""
-    position: dict[int, int] = {}
+    position: dict[Node, int] = {}
     sources: list[Node] = []
     scalars: list[Node] = []
     key: list[Any] = []
     for i, node in enumerate(order):
-        position[id(node)] = i
+        position[node] = i
         if node.value is not None:
             sources.append(node)
-            key.append((node.shape, node.dtype.number))
+            key += (-1, node.shape, node.dtype.number)
         elif node.op is source.scalar:
             scalars.append(node)
-            key.append(node.dtype.number)
+            key += (-2, node.dtype.number)
         else:
-            key.append((node.op.number, node.attrs, *[position[id(x)] for x in node.inputs]))
-    key.append(tuple([position[id(n)] for n in outputs]))
+            inputs = node.inputs
+            key += (node.op.number, node.attrs.token, len(inputs))
+            for x in inputs:
+                key.append(position[x])
+    key += [position[n] for n in outputs]
     return tuple(key), sources, scalars
 
 
@@ -236,9 +252,19 @@ def run(order: list[Node], outputs: list[Node]) -> None:
     key = (knobs.target.get(), key)
     plan = _plans.get(key)
     if plan is None:
-        if len(_plans) >= PLANS_KEPT:
-            _plans.clear()
-        plan = _plans[key] = make_plan(sources, scalars, outputs)
-    values = plan.run([n.value for n in sources], [n.attrs.value for n in scalars])  # type: ignore[attr-defined]
+        plan = _plans.add(key, make_plan(sources, scalars, outputs), len(order))
+    try:
+        values = plan.run([n.value for n in sources], [n.attrs.value for n in scalars])  # type: ignore[attr-defined]
+    except IndexError as error:
+        raise _with_lines(error, order) from None
     for node, value in zip(outputs, values, strict=True):
         node.value = value
+
+
+def _with_lines(error: IndexError, order: Sequence[Node]) -> IndexError:
+    """The error of a plan with the user's lines that may be meant: a plan serves many places of a program, so it knows none."""
+    lines = list(dict.fromkeys(provenance(n) for n in order if n.value is None and n.op.checks_values and provenance(n)))
+    what = str(error).partition(" (op ")[0]
+    if not lines:
+        return type(error)(what)
+    return type(error)(f"{what}; recorded at {lines[0]}" if len(lines) == 1 else f"{what}; recorded at one of: {', '.join(lines[:5])}")

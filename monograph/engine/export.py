@@ -268,11 +268,13 @@ class _Ready:
         new.update({id(node): weights[name] for name, node in self.weights})
         for node in self.order:
             if id(node) not in new:
+                attrs: Any = node.attrs
+                is_number = node.op is source.scalar
                 new[id(node)] = (
-                    source.number(node.attrs.value, node.dtype)
-                    if node.op is source.scalar
-                    else record(node.op, tuple([new[id(i)] for i in node.inputs]), node.attrs)
-                )  # type: ignore[attr-defined]
+                    source.number(attrs.value, node.dtype)
+                    if is_number
+                    else record(node.op, tuple([new[id(i)] for i in node.inputs]), attrs)
+                )
         return [new[id(n)] for n in self.parsed.outputs]
 
 

@@ -76,6 +76,7 @@ class Watch:
         self.seen: dict[int, Any] = {}
         self._spaces: dict[int, Names] = {}
         self._plain: list[tuple[str, Any]] = []
+        self._classes: set[type] = set()
         self._queue: deque[tuple[str, Any]] = deque()
         self._epochs: list[int] = []
         self._quick: Callable[[], bool] = self._same_in_full
@@ -141,7 +142,9 @@ class Watch:
             if (kind in ATOMS and kind is not type) or value is MISSING or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value
-            if _is_tensor(value):
+            if kind.__module__ == "monograph.tensor.compiling":  # a compiled function, maybe this one: what it learns is no change
+                self._queue.append((where, value.__dict__["_torchdynamo_orig_callable"]))
+            elif _is_tensor(value):
                 self.tensors[id(value)] = value
                 self.where.setdefault(id(value), where)
             elif isinstance(value, types.FunctionType | types.MethodType | functools.partial):
@@ -283,8 +286,8 @@ class Watch:
                     self._queue.append((where + name, getattr(owner, name, MISSING)))
 
     def _class(self, where: str, kind: type, names: Iterable[str] = ()) -> None:
-        if is_user_class(kind) and (id(kind), 0) not in self.seen:
-            self.seen[(id(kind), 0)] = kind  # type: ignore[index]
+        if is_user_class(kind) and kind not in self._classes:
+            self._classes.add(kind)
             self._plain.append((where + ".", kind))
             names = [*names, *self.names]
         for name in names:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from monograph.core import knobs
-from monograph.engine import ladder
 from monograph.graph.node import Node
 from monograph.passes.graph import extract
 from monograph.runtime.buffers import Buffer
@@ -91,6 +90,8 @@ def make_plan(sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequenc
         raise KeyError(f"no target is called {name!r}; there are {', '.join(_makers)}")
     if not knobs.debug.get():
         return maker(sources, scalars, outputs)
+    from monograph.engine import ladder  # noqa: PLC0415 - only when debugging: it would cost every import some milliseconds
+
     ladder.show_graph(sources, outputs)
     plan = maker(sources, scalars, outputs)
     ladder.show_plan(plan)

@@ -31,7 +31,7 @@ class Place:
 
     def __init__(self, kind: int, at: int, tensor: Any, node: Node, leaf: bool, view: bool) -> None:
         self.kind, self.at = kind, at
-        self.tensor = tensor if kind == FIXED else None
+        self.tensor: Any = tensor if kind == FIXED else None
         self.shape, self.dtype, self.needs = node.shape, node.dtype, node.requires_grad is True
         self.leaf, self.view = leaf, view
         self.last: Any = None  # of a fixed place: the node that passed the test last time
@@ -470,6 +470,7 @@ def _valued(kind: Any, value: Any) -> Node:
 
 class _Holder:
     __slots__ = ("held",)
+    held: Any
 
 
 def _references() -> int:

@@ -66,7 +66,8 @@ class Node:
         return f"<{self.op.name} : {types}>"
 
 
-# Where deferred errors come from: the user's line of nodes whose values may be refused (indices, NaN checks). Not part of a node's identity.
+# Where deferred errors come from: the user's line of nodes whose values may be refused (indices, NaN checks). Not part of a node's
+# identity.
 _provenance: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
 
 

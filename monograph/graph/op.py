@@ -83,7 +83,8 @@ class OpDef:
     """An op. Calling it with nodes and attributes records a node: `ops.sum(x, dims=(0,), keepdim=False)`."""
 
     __slots__ = (
-        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "infer", "interned", "name", "number", "reference", "samples",
+        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "infer", "interned", "name", "number", "reference",
+        "samples",
         "since", "traits", "unview", "vjp",
     )  # fmt: skip
 
@@ -166,10 +167,12 @@ def define(
 ) -> OpDef:
     """Declares an op.
 
-    infer(attrs, *inputs) -> (shape, dtype): inputs have `.shape` and `.dtype`; the only shape and dtype rule; raises our errors. For several
+    infer(attrs, *inputs) -> (shape, dtype): inputs have `.shape` and `.dtype`; the only shape and dtype rule; raises our errors. For
+    several
         outputs returns (((shape, dtype), ...), None).
     reference(attrs, *arrays) -> array or tuple of arrays: the meaning, in plain NumPy. A primitive has one; a composite may.
-    decompose(attrs, *nodes) -> node: the meaning in simpler ops. A composite has one, a primitive does not. For several outputs returns a tuple of nodes.
+    decompose(attrs, *nodes) -> node: the meaning in simpler ops. A composite has one, a primitive does not. For several outputs returns a
+    tuple of nodes.
     vjp(g, y, attrs, *xs) -> a list with one node (or None) per input: the vector-Jacobian product, written on nodes. For several outputs g
         is a tuple of nodes or None, and y the tuple node.
     unview(attrs, base, new) -> node: of a VIEW op, `base` with the viewed region replaced by `new` (writes through views).

@@ -19,8 +19,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from monograph.core.attrs import NoAttrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArtifactError
@@ -79,7 +77,7 @@ def value_text(value: Any) -> str:
     """An attribute's value as text."""
     if value is None or isinstance(value, bool):
         return str(value)
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):  # a NumPy scalar
         return value_text(value.item())
     if isinstance(value, Sym):
         return f"sym({value!r})"

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from monograph.core import symbol
 from monograph.core.attrs import Attrs
 from monograph.core.dtype import BY_NAME
@@ -65,7 +63,7 @@ def from_text(text: str, sizes: Mapping[str, Any] | None = None) -> ParsedGraph:
     reader = _Reader(dict(sizes or {}))
     number = 0
     try:
-        with apart(), np.errstate(all="ignore"):
+        with apart():
             for number, line in enumerate(lines, 1):  # noqa: B007 - the errors below name it
                 if len(line) > MAX_LINE:
                     raise ArtifactError(f"it is {len(line)} characters long")
@@ -313,7 +311,7 @@ class _Reader:
 
 def _placeholder(shape: tuple[Any, ...], dtype: DType) -> Node:
     op = REGISTRY["source"]
-    return Node(op, (), op.attrs(shape, dtype), shape, dtype)
+    return Node(op, (), op.attrs(shape, dtype), shape, dtype)  # type: ignore[call-arg]
 
 
 def _tokens(line: str) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Floor 7: torch.nn. Modules, their parameters, layers, containers and losses. See README.md."""
 
-from monograph.nn import functional, init, parameter, utils
+from monograph.nn import functional, init, parallel, parameter, utils
 from monograph.nn.activation import (
     CELU,
     ELU,
@@ -81,6 +81,7 @@ from monograph.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )  # fmt: skip
+from monograph.nn.parallel import DataParallel
 from monograph.nn.parameter import Buffer, Parameter
 from monograph.nn.pooling import (
     AdaptiveAvgPool1d,

@@ -78,4 +78,25 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'monograph.tensor' has no attribute {name!r}") from None
 
 
-__all__ = ["FUNCTIONS", "METHODS", "Device", "Size", "Tensor", "autograd", "contraction", "creation", "function", "gathering", "indexing", "interop", "legacy", "movement", "pointwise", "printing", "random", "reduction", "tensor", "views"]
+__all__ = [
+    "FUNCTIONS",
+    "METHODS",
+    "Device",
+    "Size",
+    "Tensor",
+    "autograd",
+    "contraction",
+    "creation",
+    "function",
+    "gathering",
+    "indexing",
+    "interop",
+    "legacy",
+    "movement",
+    "pointwise",
+    "printing",
+    "random",
+    "reduction",
+    "tensor",
+    "views",
+]

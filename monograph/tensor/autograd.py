@@ -22,7 +22,10 @@ def _seed(t: Tensor, gradient: Tensor | None) -> Node:
     node = node_of(t)
     if gradient is None:
         if node.numel != 1:
-            raise RuntimeError(f"grad can be implicitly created only for scalar outputs; this one has shape {list(node.shape)}: reduce it first, or pass gradient=")
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs; this one has shape {list(node.shape)}: reduce it first, or pass "
+                "gradient="
+            )
         return source.constant(1, node.dtype, node.shape)
     g = read(gradient)
     if g.shape != node.shape:
@@ -37,10 +40,14 @@ def _tensors(x: Any) -> list[Tensor]:
 def _check_differentiable(outputs: list[Tensor]) -> None:
     for t in outputs:
         if not t.requires_grad:
-            raise AutogradError("element 0 of tensors does not require grad and does not have a grad_fn. Was it computed under no_grad(), or detached?")
+            raise AutogradError(
+                "element 0 of tensors does not require grad and does not have a grad_fn. Was it computed under no_grad(), or detached?"
+            )
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
     """Adds the gradients of `tensors` to the `.grad` of the leaves they depend on (only of `inputs`, if given).
 
     Raises RuntimeError when there is nothing to differentiate, when the graph was consumed before, or when a needed value was overwritten.
@@ -57,8 +64,19 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         MODES.grad = before
 
 
-def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
-    """The gradients of sum(outputs) with respect to inputs, as a tuple; .grad is not touched. With create_graph they are differentiable again.
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of sum(outputs) with respect to inputs, as a tuple; .grad is not touched. With create_graph they are differentiable
+    again.
 
     >>> import monograph as mg
     >>> x = mg.tensor(3.0, requires_grad=True)
@@ -67,7 +85,13 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     18.0
     """
     out, into = _tensors(outputs), _tensors(inputs)
-    given = [None] * len(out) if grad_outputs is None else _tensors(grad_outputs) if not isinstance(grad_outputs, list | tuple) else list(grad_outputs)
+    given = (
+        [None] * len(out)
+        if grad_outputs is None
+        else _tensors(grad_outputs)
+        if not isinstance(grad_outputs, list | tuple)
+        else list(grad_outputs)
+    )
     _check_differentiable(out)
     for t in into:
         if not t.requires_grad:
@@ -78,7 +102,7 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         roots, wanted = [read(t) for t in out], [read(t) for t in into]
         seeds = [_seed(t, g) for t, g in zip(out, given, strict=True)]
         MODES.grad = create_graph
-        found = vjp.gradients(roots, wanted, seeds, frozen=not keep)
+        found = vjp.gradients(roots, wanted, seeds, frozen=not keep, check=dispatch.nan_check())
     finally:
         MODES.grad = before
     result: list[Tensor | None] = []
@@ -86,7 +110,10 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         if g is None and materialize_grads:
             g = source.zeros_like(node_of(t))
         if g is None and not allow_unused:
-            raise AutogradError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.")
+            raise AutogradError(
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the "
+                "desired behavior."
+            )
         result.append(None if g is None else wrap(g))
     return tuple(result)
 
@@ -236,7 +263,8 @@ def grad_fn(self: Tensor) -> GradFn | AccumulateGrad | None:
 
 
 METHODS.update(
-    backward=lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: backward(self, gradient, retain_graph, create_graph, inputs),
+    backward=lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: backward(self, gradient, retain_graph,
+    create_graph, inputs),
     register_hook=register_hook, register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, retain_grad=retain_grad,
     grad_fn=property(grad_fn), retains_grad=property(lambda self: self._retains),
 )  # fmt: skip

@@ -90,7 +90,7 @@ def compile(  # noqa: A001 - torch's name
         return model
     for kind, wrapper in _module_wrapper:
         if isinstance(model, kind):
-            return wrapper(model, CompiledFunction(model, fullgraph))
+            return wrapper(model, CompiledFunction(model, fullgraph))  # type: ignore[arg-type]
     return CompiledFunction(model, fullgraph)
 
 

@@ -17,7 +17,9 @@ from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, publish
 
 def _same_dtype(a: Node, b: Node) -> None:
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a.dtype.name} != {b.dtype.name}. Convert one with .to({a.dtype.name}).")
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {a.dtype.name} != {b.dtype.name}. Convert one with .to({a.dtype.name})."
+        )
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -33,7 +35,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         return deliver(emit(contraction.matmul, a, b), out)
     if na == 1 and nb == 1:
         if a.shape != b.shape:
-            raise RuntimeError(f"inconsistent tensor size, expected tensor {list(a.shape)} and src {list(b.shape)} to have the same number of elements")
+            raise RuntimeError(
+                f"inconsistent tensor size, expected tensor {list(a.shape)} and src {list(b.shape)} to have the same number of elements"
+            )
         return deliver(emit(reduce.sum, elementwise.mul(a, b), dims=(0,), keepdim=False), out)
     if na == 1:
         y = contraction.matmul(movement.reshape(a, shape=(1, a.shape[0])), b)
@@ -46,9 +50,14 @@ def _fixed(name: str, na: int, nb: int) -> Any:
     def function(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
         a, b = read(input), read(mat2)
         if len(a.shape) != na or len(b.shape) != nb:
-            raise RuntimeError(f"{name}: expected a {na}D and a {nb}D tensor, got {list(a.shape)} and {list(b.shape)}; matmul (@) takes any")
+            raise RuntimeError(
+                f"{name}: expected a {na}D and a {nb}D tensor, got {list(a.shape)} and {list(b.shape)}; matmul (@) takes any"
+            )
         if name == "bmm" and a.shape[0] != b.shape[0]:
-            raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: [{b.shape[0]}, {b.shape[1]}].")
+            raise RuntimeError(
+                f"Expected size for first two dimensions of batch2 tensor to be: [{a.shape[0]}, {a.shape[2]}] but got: [{b.shape[0]}, "
+                f"{b.shape[1]}]."
+            )
         return matmul(input, mat2, out=out)
 
     function.__doc__ = f"`matmul` of a {na}D and a {nb}D tensor."
@@ -119,7 +128,9 @@ publish("addmm", addmm, in_place=True)
 publish("baddbmm", addmm, in_place=True)
 publish("outer", outer)
 publish("trace", trace)
-FUNCTIONS.update(einsum=einsum, tensordot=tensordot, cdist=cdist, chain_matmul=chain_matmul, ger=outer, inner=lambda a, b: tensordot(a, b, ([-1], [-1])))
+FUNCTIONS.update(
+    einsum=einsum, tensordot=tensordot, cdist=cdist, chain_matmul=chain_matmul, ger=outer, inner=lambda a, b: tensordot(a, b, ([-1], [-1]))
+)
 
 
 def _rmatmul(self: Tensor, other: Any) -> Any:

@@ -222,7 +222,8 @@ class Tensor:
             self._simple = self._base is None and self._shared is None
         elif self.requires_grad:
             raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't "
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
+                "doesn't "
                 "require differentiation use var_no_grad = var.detach()."
             )
         return self
@@ -238,9 +239,13 @@ class Tensor:
         if not MODES.now.grad:
             return
         if self._leaf_flag:
-            raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.")
+            raise AutogradError(
+                "a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`."
+            )
         if self._base is not None and self._base._leaf_flag:
-            raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.")
+            raise AutogradError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`."
+            )
 
     def _write(self, new: Node) -> Tensor:
         """Stores the value of `new` (same shape and dtype) into this tensor's storage; every view sees it."""

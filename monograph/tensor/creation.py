@@ -46,7 +46,9 @@ def check_device(device: Any) -> Device:
     """A device that can be computed on (or meta)."""
     d = device if isinstance(device, Device) else Device(device if not isinstance(device, int) else f"cuda:{device}")
     if d.type not in ("cpu", "meta"):
-        raise DeviceError(f"device '{d}' is not available: this build of monograph computes on 'cpu' (cuda.is_available() is False). Use device='cpu'.")
+        raise DeviceError(
+            f"device '{d}' is not available: this build of monograph computes on 'cpu' (cuda.is_available() is False). Use device='cpu'."
+        )
     return d
 
 
@@ -96,7 +98,10 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
         except ValueError as error:
             raise ValueError(f"expected sequence of equal length at every level: {error}") from None
         if array.dtype == object or array.dtype.kind in "US":
-            raise TypeError(f"tensor(): cannot make a tensor of {type(data).__name__} holding {array.dtype}; expected numbers, nested lists of numbers, or arrays")
+            raise TypeError(
+                f"tensor(): cannot make a tensor of {type(data).__name__} holding {array.dtype}; expected numbers, nested lists of "
+                "numbers, or arrays"
+            )
         if array.size == 0:
             return array.astype(np.float32), dtype or dtypes.defaults.floating
         kind = array.dtype.kind
@@ -105,7 +110,13 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
             low, high = int(array.min()), int(array.max())
             if high > info.max or low < (info.min if dtype.kind == "i" else -info.max):
                 raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {high if high > info.max else low}")
-        natural = {"f": dtypes.defaults.floating, "i": dtypes.int64, "b": dtypes.bool_, "u": dtypes.uint8, "c": dtypes.defaults.floating.to_complex()}
+        natural = {
+            "f": dtypes.defaults.floating,
+            "i": dtypes.int64,
+            "b": dtypes.bool_,
+            "u": dtypes.uint8,
+            "c": dtypes.defaults.floating.to_complex(),
+        }
         if kind in "fiu" and _holds_arrays(data):
             return array, dtype or dtypes.from_numpy(array.dtype)
         return array, dtype or natural.get(kind) or dtypes.from_numpy(array.dtype)
@@ -138,7 +149,16 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     return tensor(data, dtype=dtype, device=device)
 
 
-def full(*size: Any, fill_value: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:
+def full(
+    *size: Any,
+    fill_value: Any = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """A tensor of one value."""
     if fill_value is None:
         *size, fill_value = size  # type: ignore[assignment]
@@ -156,9 +176,25 @@ def full(*size: Any, fill_value: Any = None, dtype: DType | None = None, device:
 
 
 def _filled(value: int) -> Any:
-    def function(*size: Any, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, **names: Any) -> Tensor:
+    def function(
+        *size: Any,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        **names: Any,
+    ) -> Tensor:
         shape = names.pop("size", None)
-        return full(*(size if shape is None else (shape,)), fill_value=value, dtype=dtype or dtypes.defaults.floating, device=device, requires_grad=requires_grad)
+        return full(
+            *(size if shape is None else (shape,)),
+            fill_value=value,
+            dtype=dtype or dtypes.defaults.floating,
+            device=device,
+            requires_grad=requires_grad,
+        )
 
     return function
 
@@ -172,24 +208,61 @@ empty.__name__, empty.__doc__ = "empty", "A tensor of unspecified values (zeros 
 
 
 def _like(value: Any) -> Any:
-    def function(input: Tensor, fill_value: Any = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # noqa: A002
+    def function(
+        input: Tensor,
+        fill_value: Any = None,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        memory_format: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:  # noqa: A002
         node = read(input)
         v = fill_value if value is None else value
-        return full(node.shape, fill_value=v, dtype=dtype or node.dtype, device=device or (input.device if input.device is not CPU else None), requires_grad=requires_grad)
+        return full(
+            node.shape,
+            fill_value=v,
+            dtype=dtype or node.dtype,
+            device=device or (input.device if input.device is not CPU else None),
+            requires_grad=requires_grad,
+        )
 
     return function
 
 
 def _new(value: Any) -> Any:
-    def method(self: Tensor, *size: Any, fill_value: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
+    def method(
+        self: Tensor,
+        *size: Any,
+        fill_value: Any = None,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        **_: Any,
+    ) -> Tensor:
         if value is None and fill_value is None:
             *size, fill_value = size  # type: ignore[assignment]
-        return full(*size, fill_value=fill_value if value is None else value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+        return full(
+            *size, fill_value=fill_value if value is None else value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
+        )
 
     return method
 
 
-def arange(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+def arange(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """start, start + step ... before end: arange(end), arange(start, end), arange(start, end, step)."""
     if end is None:
         start, end = 0, start
@@ -204,7 +277,17 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, d
     return place(wrap(source.arange(start=start, step=step, length=length, dtype=d)), device, requires_grad)
 
 
-def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
@@ -213,12 +296,23 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: DType 
     return place(from_host(np.linspace(start, end, steps), d), device, requires_grad)
 
 
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """base ** linspace(start, end, steps)."""
     return place(from_host(np.logspace(start, end, steps, base=base), dtype or dtypes.defaults.floating), device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, out: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Any = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros."""
     return place(from_host(np.eye(n, m), dtype or dtypes.defaults.floating), device, requires_grad)
 
@@ -234,7 +328,15 @@ def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None)
 
 
 def _window(name: str, formula: Any) -> Any:
-    def function(window_length: int, periodic: bool = True, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
+    def function(
+        window_length: int,
+        periodic: bool = True,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+    ) -> Tensor:
         n = window_length + 1 if periodic and window_length > 1 else window_length
         values = np.ones(window_length) if window_length == 1 else formula(n)[:window_length]
         return place(from_host(values, dtype or dtypes.defaults.floating), device, requires_grad)
@@ -258,13 +360,17 @@ def set_default_device(device: Any) -> None:
 
 FUNCTIONS.update(
     tensor=tensor, as_tensor=as_tensor, asarray=as_tensor, full=full, zeros=zeros, ones=ones, empty=empty, arange=arange, linspace=linspace,
-    logspace=logspace, eye=eye, clone=clone, scalar_tensor=scalar_tensor, zeros_like=_like(0), ones_like=_like(1), empty_like=_like(0), full_like=_like(None),
-    hann_window=_window("hann_window", np.hanning), hamming_window=_window("hamming_window", np.hamming), blackman_window=_window("blackman_window", np.blackman),
-    set_default_dtype=set_default_dtype, get_default_dtype=dtypes.default_float, set_default_device=set_default_device, get_default_device=lambda: _default_device[0],
+    logspace=logspace, eye=eye, clone=clone, scalar_tensor=scalar_tensor, zeros_like=_like(0), ones_like=_like(1), empty_like=_like(0),
+    full_like=_like(None),
+    hann_window=_window("hann_window", np.hanning), hamming_window=_window("hamming_window", np.hamming),
+    blackman_window=_window("blackman_window", np.blackman),
+    set_default_dtype=set_default_dtype, get_default_dtype=dtypes.default_float, set_default_device=set_default_device,
+    get_default_device=lambda: _default_device[0],
     promote_types=dtypes.promote, can_cast=dtypes.can_cast, finfo=dtypes.finfo, iinfo=dtypes.iinfo,
 )  # fmt: skip
 FUNCTIONS.update({d.name: d for d in dtypes.ALL if d.kind != "c"} | {k: v for k, v in dtypes.ALIASES.items() if v.kind != "c"})
 METHODS.update(
     clone=clone, new_zeros=_new(0), new_ones=_new(1), new_full=_new(None), new_empty=_new(0),
-    new_tensor=lambda self, data, *, dtype=None, device=None, requires_grad=False: tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad),
+    new_tensor=lambda self, data, *, dtype=None, device=None, requires_grad=False: tensor(data, dtype=dtype or self.dtype, device=device,
+    requires_grad=requires_grad),
 )  # fmt: skip

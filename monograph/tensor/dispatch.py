@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from monograph.autodiff.vjp import gradients
+from monograph.autodiff.vjp import gradients, in_place
 from monograph.core import dtype as dtypes
 from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import category, float32, of_scalar, promote
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import AnomalyError, DTypeError, ShapeError
 from monograph.core.modes import EAGER, MODES
 from monograph.core.symbol import Sym
 from monograph.engine import evaluator
-from monograph.graph.node import Node, record
+from monograph.graph.node import Node, provenance, record
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, reduce, source
 from monograph.tensor.autocasting import MIXED, cast_inputs, mixed
@@ -260,6 +260,7 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
         node = cast_node(node, old.dtype)  # type: ignore[union-attr]
     if node.shape != old.shape:  # type: ignore[union-attr]
         raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")  # type: ignore[union-attr]
+    in_place.add(node)
     tensor._write(node)
     if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
         recorded(node)
@@ -281,6 +282,24 @@ def evaluate(tensors: Iterable[Tensor]) -> None:
     evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors], sweep=True)  # type: ignore[misc]
 
 
+def nan_check() -> Callable[[Node, Sequence[Node | None]], None] | None:
+    """In anomaly mode: what refuses gradients that hold a NaN, naming the op and the user's line that recorded it."""
+    return _refuse_nan if MODES.now.anomaly else None
+
+
+def _refuse_nan(node: Node, grads: Sequence[Node | None]) -> None:
+    for i, g in enumerate(grads):
+        if g is not None and g.dtype.kind == "f":
+            try:
+                evaluator.evaluate_now(g)
+            except RuntimeError as error:
+                where = provenance(node)
+                raise AnomalyError(
+                    f"Function '{node.op.name}' returned nan values in its {i}th gradient"
+                    + (f"; its forward op was recorded at {where}" if where else "")
+                ) from error
+
+
 def backward(outputs: list[Tensor], seeds: list[Node], retain_graph: bool, create_graph: bool, inputs: list[Tensor] | None = None) -> None:
     """Collects gradients into the .grad of the leaves that `outputs` depend on (or only of `inputs`)."""
     only = None if inputs is None else {id(t) for t in inputs}
@@ -297,6 +316,6 @@ def backward(outputs: list[Tensor], seeds: list[Node], retain_graph: bool, creat
     roots = [read(t) for t in outputs]
     MODES.grad = create_graph
     try:
-        gradients(roots, [], seeds, frozen=not retain_graph, on_leaf=collect)
+        gradients(roots, [], seeds, frozen=not retain_graph, on_leaf=collect, check=nan_check())
     finally:
         MODES.grad = before

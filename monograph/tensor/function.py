@@ -31,7 +31,9 @@ class Context:
         """Keeps tensors for backward; overwriting one of them before is an error then."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}; keep it as an attribute of ctx")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(t).__name__}; keep it as an attribute of ctx"
+                )
         self._saved = tensors
         self._note_versions()
 
@@ -46,7 +48,8 @@ class Context:
         for t, version in self._versions:
             if t._version != version:
                 raise AutogradError(
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: a saved tensor of shape "
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: a saved tensor of "
+                    "shape "
                     f"{list(t.shape)} is at version {t._version}; expected version {version} instead."
                 )
         return self._saved
@@ -82,16 +85,20 @@ def _custom_vjp(g: Any, y: Node, a: CustomAttrs, *xs: Node) -> list[Node | None]
 
 
 custom = define(
-    "custom_function", family=Family.SOURCE, attrs=CustomAttrs, infer=_custom_infer, reference=lambda a, *xs: xs[: a.outputs], vjp=_custom_vjp,
+    "custom_function", family=Family.SOURCE, attrs=CustomAttrs, infer=_custom_infer, reference=lambda a, *xs: xs[: a.outputs],
+    vjp=_custom_vjp,
     samples=lambda: (), traits=[Trait.ALIAS],
-    doc="The outputs of a user's autograd.Function, tied to its inputs: values pass through, gradients go to its backward (the node's owner).",
+    doc="The outputs of a user's autograd.Function, tied to its inputs: values pass through, gradients go to its backward (the node's "
+        "owner).",
 )  # fmt: skip
 
 
 class _Backward:
     """The user's backward between nodes. Held by the node; let go when a backward pass has consumed it."""
 
-    def __init__(self, function: type[Function], ctx: Context, args: tuple[Any, ...], places: list[int], count: int, like: list[Node]) -> None:
+    def __init__(
+        self, function: type[Function], ctx: Context, args: tuple[Any, ...], places: list[int], count: int, like: list[Node]
+    ) -> None:
         self.function, self.ctx, self.places, self.count = function, ctx, places, count
         self.name = function.__name__ + "Backward"
         self.saves = bool(ctx._saved)
@@ -110,7 +117,8 @@ class _Backward:
         wanted = len(self.is_tensor)
         if len(back) < wanted or any(b is not None for b in back[wanted:]):
             raise AutogradError(
-                f"function {self.name} returned an incorrect number of gradients (expected {wanted}, got {len(back)}): one per argument of forward, "
+                f"function {self.name} returned an incorrect number of gradients (expected {wanted}, got {len(back)}): one per argument "
+                "of forward, "
                 "None for those without"
             )
         return [None if b is None else node_of(b) for b, is_tensor in zip(back, self.is_tensor, strict=False) if is_tensor]
@@ -155,7 +163,11 @@ class Function:
         if not (with_grad and any(needs)):
             return result
         outputs = [result] if isinstance(result, Tensor) else list(result)
-        places = [i for i, o in enumerate(outputs) if isinstance(o, Tensor) and o.dtype.kind in "fc" and not any(o is n for n in ctx._not_differentiable)]
+        places = [
+            i
+            for i, o in enumerate(outputs)
+            if isinstance(o, Tensor) and o.dtype.kind in "fc" and not any(o is n for n in ctx._not_differentiable)
+        ]
         if not places:
             return result
         plain = [node_of(outputs[i]) for i in places]

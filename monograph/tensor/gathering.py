@@ -43,7 +43,8 @@ def _source(src: Any, like: Node, i: Node, name: str) -> Node:
     return movement.expand(cast_node(scalar_node(src, like.dtype), like.dtype), shape=i.shape)
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:  # noqa: A002
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None,
+reduce: str | None = None) -> Tensor:  # noqa: A002
     """A copy with input[index[i][j]][j] = src[i][j] (dim 0); reduce "add" or "multiply" combines instead."""
     x = read(input)
     i = _index_node(index, "scatter")
@@ -129,7 +130,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     a, b = list(input.shape), list(indices.shape)
     shape = broadcast_all([tuple(1 if i == d else n for i, n in enumerate(a)), tuple(1 if i == d else n for i, n in enumerate(b))])
     return gather(
-        expand(input, tuple(a[d] if i == d else n for i, n in enumerate(shape))), d, expand(indices, tuple(b[d] if i == d else n for i, n in enumerate(shape)))
+        expand(input, tuple(a[d] if i == d else n for i, n in enumerate(shape))),
+        d,
+        expand(indices, tuple(b[d] if i == d else n for i, n in enumerate(shape))),
     )
 
 
@@ -156,7 +159,8 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:  # no
     return made
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:  # noqa: A002
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+dim: int | None = None) -> Any:  # noqa: A002
     """The distinct elements, sorted; with inverse positions and counts on demand. Looks at the values."""
     values, inverse, counts = np.unique(host_array(input), return_inverse=True, return_counts=True, axis=dim)
     shape = (read(input).shape) if dim is None else (-1,)

@@ -50,7 +50,10 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             try:
                 v = movement.expand(v, shape=old.shape)
             except RuntimeError:
-                raise ShapeError(f"shape mismatch: value tensor of shape {list(v.shape)} cannot be broadcast to indexing result of shape {list(old.shape)}") from None
+                raise ShapeError(
+                    f"shape mismatch: value tensor of shape {list(v.shape)} cannot be broadcast to indexing result of shape "
+                    f"{list(old.shape)}"
+                ) from None
         store(view if view._base is not None or view is self else self, v, "setitem")
         return
     mask = _single_mask(view, advanced)
@@ -64,7 +67,9 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     try:
         v = v if v.shape == region else movement.expand(v, shape=region)
     except RuntimeError:
-        raise ShapeError(f"shape mismatch: value tensor of shape {list(v.shape)} cannot be broadcast to indexing result of shape {list(region)}") from None
+        raise ShapeError(
+            f"shape mismatch: value tensor of shape {list(v.shape)} cannot be broadcast to indexing result of shape {list(region)}"
+        ) from None
     store(view, index_ops.index_put(old, *[read(i) for i in indices], v, dims=dims, accumulate=False), "setitem")
 
 
@@ -113,13 +118,20 @@ def _basic(self: Tensor, key: Any) -> tuple[Tensor, dict[int, Tensor]]:
             lengths.append(1)
             d += 1
         else:
-            t = k if isinstance(k, Tensor) else tensor(np.asarray(k) if not isinstance(k, list | tuple) or len(k) else np.zeros(0, np.int64))
+            t = (
+                k
+                if isinstance(k, Tensor)
+                else tensor(np.asarray(k) if not isinstance(k, list | tuple) or len(k) else np.zeros(0, np.int64))
+            )
             if t.dtype.kind == "f":
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
             width = t.ndim if _is_mask(t) else 1
             if _is_mask(t) and tuple(t.shape) != tuple(shape[d : d + width]):
                 bad = next(i for i in range(width) if t.shape[i] != shape[d + i])
-                raise DimensionError(f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(shape)} at index {d + bad}")
+                raise DimensionError(
+                    f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(shape)} "
+                    f"at index {d + bad}"
+                )
             advanced[len(result)] = t
             for _ in range(width):
                 starts.append(0)
@@ -138,7 +150,9 @@ def _basic(self: Tensor, key: Any) -> tuple[Tensor, dict[int, Tensor]]:
 
 
 def _is_number(k: Any) -> bool:
-    """Whether an index is a 0-d integer tensor, which counts as the integer that it holds (captured on its own, it is gathered on the graph)."""
+    """Whether an index is a 0-d integer tensor, which counts as the integer that it holds (captured on its own, it is gathered on the
+    graph).
+    """
     return isinstance(k, Tensor | np.ndarray) and not k.ndim and not _is_mask(k) and (k.dtype.kind in "iu")
 
 
@@ -188,7 +202,9 @@ def expand_masks(view: Tensor, advanced: dict[int, Tensor]) -> tuple[tuple[int, 
     try:
         shape = broadcast_all([read(i).shape for i in indices])
     except ShapeError:
-        raise DimensionError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(i.shape)) for i in indices)}") from None
+        raise DimensionError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(i.shape)) for i in indices)}"
+        ) from None
     return tuple(dims), [i if read(i).shape == shape else expand(i, shape) for i in indices]
 
 

@@ -126,7 +126,9 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         return host_array(self).copy()
     base = self if self._base is None else self._base
     if self.device is not CPU:
-        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+        raise TypeError(
+            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+        )
     if base._shared is None or not base._shared.alive():
         return _stepped(_share(base), self._steps)
     return _stepped(base._shared.array(base._node), self._steps)
@@ -168,7 +170,10 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. Use array.copy().")
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. Use "
+            "array.copy()."
+        )
     d = dtypes.from_numpy(array.dtype)
     if not array.dtype.isnative:
         array = array.astype(d.np)
@@ -208,7 +213,15 @@ def _array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     return array.copy() if copy else array
 
 
-def to(self: Tensor, *args: Any, dtype: DType | None = None, device: Any = None, non_blocking: bool = False, copy: bool = False, memory_format: Any = None) -> Tensor:
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: DType | None = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """The tensor in another dtype or on another device: to(dtype), to(device), to(device, dtype), to(other)."""
     for a in args:
         if isinstance(a, DType):
@@ -230,11 +243,34 @@ def to(self: Tensor, *args: Any, dtype: DType | None = None, device: Any = None,
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The type's name ("torch.FloatTensor"), or the tensor converted to `dtype`."""
     if dtype is None:
-        names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+        names = {
+            "float32": "Float",
+            "float64": "Double",
+            "float16": "Half",
+            "bfloat16": "BFloat16",
+            "int64": "Long",
+            "int32": "Int",
+            "int16": "Short",
+            "int8": "Char",
+            "uint8": "Byte",
+            "bool": "Bool",
+        }
         return f"torch.{names.get(self.dtype.name, self.dtype.name)}Tensor"
     if isinstance(dtype, str):
         short = dtype.rpartition(".")[2].removesuffix("Tensor").lower()
-        dtype = dtypes.by_name({"long": "int64", "float": "float32", "double": "float64", "half": "float16", "int": "int32", "short": "int16", "char": "int8", "byte": "uint8", "bool": "bool"}.get(short, short))
+        dtype = dtypes.by_name(
+            {
+                "long": "int64",
+                "float": "float32",
+                "double": "float64",
+                "half": "float16",
+                "int": "int32",
+                "short": "int16",
+                "char": "int8",
+                "byte": "uint8",
+                "bool": "bool",
+            }.get(short, short)
+        )
     return to_dtype(self, dtype)
 
 
@@ -250,7 +286,9 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         from_node = FUNCTIONS["_cast_node"](from_node, node.dtype)
     if from_node.shape != node.shape:
         if len(from_node.shape) > len(node.shape):
-            raise RuntimeError(f"The expanded size of the tensor must match the existing size: cannot copy {list(from_node.shape)} into {list(node.shape)}")
+            raise RuntimeError(
+                f"The expanded size of the tensor must match the existing size: cannot copy {list(from_node.shape)} into {list(node.shape)}"
+            )
         from_node = movement.expand(from_node, shape=node.shape)
     elif not from_node.requires_grad or MODES.grad:
         from_node = source.clone(from_node)
@@ -329,16 +367,20 @@ def _length(self: Tensor) -> int:
 
 METHODS.update(
     numpy=numpy, item=item, tolist=tolist, to=to, type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
-    __dlpack__=dlpack, __dlpack_device__=lambda self: (1, 0), data_ptr=data_ptr, __float__=_number(float), __int__=_number(int), __complex__=_number(complex),
-    __array_wrap__=lambda self, array, context=None, return_scalar=False: FUNCTIONS["tensor"](array), __index__=_index, __len__=_length, cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
+    __dlpack__=dlpack, __dlpack_device__=lambda self: (1, 0), data_ptr=data_ptr, __float__=_number(float), __int__=_number(int),
+    __complex__=_number(complex),
+    __array_wrap__=lambda self, array, context=None, return_scalar=False: FUNCTIONS["tensor"](array), __index__=_index, __len__=_length,
+    cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
     is_pinned=lambda self, *a: False, share_memory_=lambda self: self, type_as=lambda self, other: to_dtype(self, other.dtype),
-    size=lambda self, dim=None: self.shape if dim is None else self.shape[dim], dim=lambda self: self.ndim, ndimension=lambda self: self.ndim,
+    size=lambda self, dim=None: self.shape if dim is None else self.shape[dim], dim=lambda self: self.ndim,
+    ndimension=lambda self: self.ndim,
     numel=lambda self: node_of(self).numel, nelement=lambda self: node_of(self).numel, element_size=lambda self: self.dtype.itemsize,
     is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex, get_device=lambda self: -1,
     set_=lambda self, other: setattr(self, "data", other) or self,
 )  # fmt: skip
 for _name, _dtype in {
-    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64, "int": dtypes.int32,
+    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64,
+    "int": dtypes.int32,
     "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
 }.items():  # fmt: skip
     METHODS[_name] = lambda self, memory_format=None, _d=_dtype: to_dtype(self, _d)
@@ -348,7 +390,8 @@ FUNCTIONS.update(
 )  # fmt: skip
 _PROPERTIES = {
     "T": lambda self: METHODS["permute"](self, tuple(reversed(range(self.ndim)))), "mT": lambda self: METHODS["transpose"](self, -2, -1),
-    "H": lambda self: METHODS["transpose"](self, 0, 1), "is_cuda": lambda self: False, "is_sparse": lambda self: False, "is_quantized": lambda self: False,
+    "H": lambda self: METHODS["transpose"](self, 0, 1), "is_cuda": lambda self: False, "is_sparse": lambda self: False,
+    "is_quantized": lambda self: False,
     "is_mps": lambda self: False, "is_meta": lambda self: self.device.type == "meta", "itemsize": lambda self: self.dtype.itemsize,
     "nbytes": lambda self: self.numel() * self.dtype.itemsize, "real": lambda self: self, "is_nested": lambda self: False,
 }  # fmt: skip

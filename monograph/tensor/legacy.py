@@ -10,6 +10,7 @@ import numpy as np
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.tensor.core import Size, Tensor
+from monograph.tensor.layouts import CONSTANTS, layout, memory_format, qscheme
 from monograph.tensor.pointwise import FUNCTIONS
 
 KINDS = {
@@ -106,3 +107,12 @@ def _construct_self(self: Tensor, *args: Any, **kwargs: Any) -> None:
 Tensor.__init__ = _construct_self  # type: ignore[method-assign, assignment]
 FUNCTIONS.update(TYPES)
 FUNCTIONS["set_default_tensor_type"] = set_default_tensor_type
+
+# Devices, layouts and formats that a tensor here never has.
+for _name in "is_xpu is_ipu is_xla is_hpu is_maia is_mtia is_mkldnn is_vulkan is_sparse_csr".split():
+    if not hasattr(Tensor, _name):
+        setattr(Tensor, _name, property(lambda self: False))
+Tensor.is_cpu = property(lambda self: self.device.type == "cpu")  # type: ignore[attr-defined]
+Tensor.layout = property(lambda self: CONSTANTS["strided"])  # type: ignore[attr-defined]
+FUNCTIONS.update(CONSTANTS)
+FUNCTIONS.update(layout=layout, memory_format=memory_format, qscheme=qscheme)

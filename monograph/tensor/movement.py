@@ -42,7 +42,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     first = shape_of(tensors[0])
     for i, x in enumerate(tensors):
         if shape_of(x) != first:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(shape_of(x))} at entry {i}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(shape_of(x))} at entry {i}"
+            )
     d = normalize_dim(dim, len(first) + 1)
     return cat([unsqueeze(x, d) for x in tensors], d, out=out)
 
@@ -152,7 +154,8 @@ for _name, _function in {
     publish(_name, _function, in_place=_name in ("tril", "triu"))
 METHODS["repeat"] = repeat
 FUNCTIONS.update(
-    cat=cat, concat=cat, concatenate=cat, stack=stack, meshgrid=meshgrid, atleast_1d=_at_least(1), atleast_2d=_at_least(2), atleast_3d=_at_least(3),
+    cat=cat, concat=cat, concatenate=cat, stack=stack, meshgrid=meshgrid, atleast_1d=_at_least(1), atleast_2d=_at_least(2),
+    atleast_3d=_at_least(3),
     broadcast_shapes=lambda *shapes: Size(broadcast_all([tuple(s) for s in shapes])),
     hstack=lambda tensors: cat(list(_at_least(1)(tuple(tensors))), 0 if tensors[0].ndim < 2 else 1),
     vstack=lambda tensors: cat(list(_at_least(2)(tuple(tensors))), 0),

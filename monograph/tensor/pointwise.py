@@ -74,7 +74,9 @@ def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "")
         x = read(input)
         kind = x.dtype.kind
         if kind in refuse:
-            raise RuntimeError(f"{name}: not defined for dtype {x.dtype.name}" + ("; use logical_not (~) for bool tensors" if kind == "b" else ""))
+            raise RuntimeError(
+                f"{name}: not defined for dtype {x.dtype.name}" + ("; use logical_not (~) for bool tensors" if kind == "b" else "")
+            )
         if floating and kind not in "fc":
             x = cast_node(x, dtypes.defaults.floating)
         return deliver(emit(op, x), out)
@@ -83,9 +85,7 @@ def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "")
     return publish(name, function, in_place=True)
 
 
-for _name in (
-    "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv sigmoid".split()
-):
+for _name in "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv sigmoid".split():
     unary(_name, getattr(elementwise, _name), True)
 for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "relu": "b"}.items():
     unary(_name, getattr(elementwise, _name), False, _refuse)

@@ -126,7 +126,9 @@ def to_string(self: Tensor) -> str:
             parts.append(f"size={tuple(node.shape)}")
     else:
         body = _values(host_array(self), node.dtype, len(name))
-    natural = node.dtype in (dtypes.defaults.floating, dtypes.int64, dtypes.bool_) and (node.numel != 0 or node.dtype is dtypes.defaults.floating)
+    natural = node.dtype in (dtypes.defaults.floating, dtypes.int64, dtypes.bool_) and (
+        node.numel != 0 or node.dtype is dtypes.defaults.floating
+    )
     if not natural:
         parts.append(f"dtype={node.dtype}")
     function = self.grad_fn  # type: ignore[attr-defined]
@@ -142,5 +144,7 @@ def formatted(self: Tensor, spec: str) -> str:
     if not node_of(self).shape and self.device is not META:
         return format(self.item(), spec)  # type: ignore[attr-defined]
     if spec:
-        raise TypeError(f"unsupported format string {spec!r} for a tensor of shape {list(node_of(self).shape)}: only 0-d tensors format as numbers")
+        raise TypeError(
+            f"unsupported format string {spec!r} for a tensor of shape {list(node_of(self).shape)}: only 0-d tensors format as numbers"
+        )
     return str(self)

@@ -98,7 +98,16 @@ def _drawn(op: Any, shape: tuple[Any, ...], dtype: DType, generator: Generator |
 
 
 def _floating(op: Any, name: str) -> Any:
-    def function(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def function(
+        *size: Any,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         d = dtype or dtypes.defaults.floating
         if d.kind != "f":
             raise RuntimeError(f"{name}: not implemented for dtype {d.name}")
@@ -114,17 +123,40 @@ randn = _floating(random_ops.random_normal, "randn")
 randn.__doc__ = "Normal numbers of mean 0 and variance 1."
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None) -> Tensor:
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Any = None,
+    layout: Any = None,
+) -> Tensor:
     """Integers in [low, high): randint(high, size) or randint(low, high, size)."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if high is None or low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     made = _drawn(random_ops.random_int, sizes((size,)), int64, generator, low=int(low), high=int(high))
     return place(made if dtype in (None, int64) else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None, layout: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    out: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """The numbers 0 ... n-1 in random order."""
     key, offset = take_key(n, generator)
     made = apply(random_ops.random_permutation, key, offset, n=int(n))
@@ -138,7 +170,16 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
     return emit(random_ops.bernoulli, prob, read(key), read(offset))
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    out: Any = None,
+) -> Tensor:
     """Normal numbers of the given means and standard deviations."""
     if size is None:
         like = mean if isinstance(mean, Tensor) else std
@@ -146,7 +187,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
 
 
-def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None) -> Tensor:  # noqa: A002
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
+) -> Tensor:  # noqa: A002
     """Indices drawn in proportion to non-negative weights (rows of a matrix, or a vector)."""
     shape = tuple(input.shape)
     if len(shape) not in (1, 2):
@@ -193,25 +236,41 @@ def _random(self: Tensor, g: Any, low: int = 0, high: int | None = None) -> Tens
 METHODS.update(
     uniform_=_filling(_uniform, "uniform_"),
     normal_=_filling(lambda self, g, mean=0.0, std=1.0: randn(self.shape, generator=g, dtype=_f(self)) * std + mean, "normal_"),
-    bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p if isinstance(p, Tensor) else FUNCTIONS["full"](self.shape, float(p)), generator=g), "bernoulli_"),
+    bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p if isinstance(p, Tensor) else FUNCTIONS["full"](self.shape, float(p)),
+    generator=g), "bernoulli_"),
     random_=_filling(_random, "random_"),
-    exponential_=_filling(lambda self, g, lambd=1.0: -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd, "exponential_"),
+    exponential_=_filling(lambda self, g, lambd=1.0: -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd,
+    "exponential_"),
     bernoulli=bernoulli, multinomial=multinomial,
-    log_normal_=_filling(lambda self, g, mean=1.0, std=2.0: METHODS["exp"](randn(self.shape, generator=g, dtype=_f(self)) * std + mean), "log_normal_"),
-    cauchy_=_filling(lambda self, g, median=0.0, sigma=1.0: METHODS["tan"]((rand(self.shape, generator=g, dtype=_f(self)) - 0.5) * math.pi) * sigma + median, "cauchy_"),
+    log_normal_=_filling(lambda self, g, mean=1.0, std=2.0: METHODS["exp"](randn(self.shape, generator=g, dtype=_f(self)) * std + mean),
+    "log_normal_"),
+    cauchy_=_filling(lambda self, g, median=0.0, sigma=1.0: METHODS["tan"]((rand(self.shape, generator=g,
+    dtype=_f(self)) - 0.5) * math.pi) * sigma + median, "cauchy_"),
 )  # fmt: skip
 
 
 def _like(function: Any) -> Any:
-    def like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None, layout: Any = None, generator: Generator | None = None) -> Tensor:  # noqa: A002
+    def like(
+        input: Tensor,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        layout: Any = None,
+        generator: Generator | None = None,
+    ) -> Tensor:  # noqa: A002
         return function(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad, generator=generator)
 
     return like
 
 
 FUNCTIONS.update(
-    rand=rand, randn=randn, randint=randint, randperm=randperm, bernoulli=bernoulli, normal=normal, multinomial=multinomial, manual_seed=manual_seed,
-    rand_like=_like(rand), randn_like=_like(randn), Generator=Generator, default_generator=default_generator, initial_seed=default_generator.initial_seed,
+    rand=rand, randn=randn, randint=randint, randperm=randperm, bernoulli=bernoulli, normal=normal, multinomial=multinomial,
+    manual_seed=manual_seed,
+    rand_like=_like(rand), randn_like=_like(randn), Generator=Generator, default_generator=default_generator,
+    initial_seed=default_generator.initial_seed,
     seed=default_generator.seed, get_rng_state=default_generator.get_state, set_rng_state=default_generator.set_state,
-    randint_like=lambda input, low, high=None, **k: randint(low, high, tuple(input.shape), **k) if high is not None else randint(0, low, tuple(input.shape), **k),
+    randint_like=lambda input, low, high=None, **k: randint(low, high, tuple(input.shape), **k) if high is not None else randint(0, low,
+    tuple(input.shape), **k),
 )  # fmt: skip

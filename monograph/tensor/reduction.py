@@ -47,7 +47,15 @@ def _dims(x: Node, dim: Dims) -> tuple[int, ...]:
 
 
 def _summing(name: str, op: OpDef) -> Callable[..., Tensor]:
-    def function(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    def function(
+        input: Tensor,
+        dim: Dims = None,
+        keepdim: bool = False,
+        *,
+        dtype: dtypes.dtype | None = None,
+        out: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:  # noqa: A002
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
@@ -69,11 +77,16 @@ def _averaging(x: Node, name: str, dtype: dtypes.dtype | None) -> Node:
     if dtype is not None:
         return cast_node(x, dtype)
     if x.dtype.kind not in "fc":
-        raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype.name}. Use x.float().{name}()")
+        raise RuntimeError(
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype.name}. "
+            f"Use x.float().{name}()"
+        )
     return x
 
 
-def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+def mean(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None, out: Tensor | None = None, **kwargs: Any
+) -> Tensor:  # noqa: A002
     """The mean over dimensions (all by default) of a floating tensor."""
     dim = _axis(dim, kwargs)
     keep = _keep(keepdim, kwargs)
@@ -84,7 +97,8 @@ def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype
 publish("mean", mean)
 
 
-def _variance(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any, name: str, kwargs: dict[str, Any]) -> Node:  # noqa: A002
+def _variance(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any, name: str, kwargs: dict[str,
+Any]) -> Node:  # noqa: A002
     dim = _axis(dim, kwargs)
     keep = _keep(keepdim, kwargs)
     if isinstance(dim, bool):
@@ -95,12 +109,30 @@ def _variance(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction:
     return reduce.var(x, dims=_dims(x, dim), keepdim=keep, correction=correction)
 
 
-def var(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    out: Tensor | None = None,
+    **kwargs: Any,
+) -> Tensor:  # noqa: A002
     """The variance over dimensions, divided by n - correction (1 by default)."""
     return deliver(finish(_variance(input, dim, unbiased, keepdim, correction, "var", kwargs)), out)
 
 
-def std(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    out: Tensor | None = None,
+    **kwargs: Any,
+) -> Tensor:  # noqa: A002
     """The standard deviation over dimensions: the root of `var`."""
     return deliver(emit(elementwise.sqrt, _variance(input, dim, unbiased, keepdim, correction, "std", kwargs)), out)
 
@@ -118,7 +150,8 @@ FUNCTIONS["std_mean"] = lambda input, dim=None, unbiased=None, keepdim=False, *,
 
 
 def _logical(name: str, op: OpDef) -> None:
-    def function(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    def function(input: Tensor, dim: Dims = None, keepdim: bool = False, *, out: Tensor | None = None,
+    **kwargs: Any) -> Tensor:  # noqa: A002
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
@@ -149,7 +182,8 @@ _extreme("amin", reduce.amin)
 
 
 def _position(name: str, op: OpDef) -> Callable[..., Tensor]:
-    def function(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    def function(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None,
+    **kwargs: Any) -> Tensor:  # noqa: A002
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
@@ -201,7 +235,15 @@ publish("logsumexp", logsumexp)
 
 
 def _normalised(name: str, op: OpDef) -> None:
-    def function(input: Tensor, dim: int | None = None, dtype: dtypes.dtype | None = None, *, out: Tensor | None = None, _stacklevel: int = 3, **kwargs: Any) -> Tensor:  # noqa: A002
+    def function(
+        input: Tensor,
+        dim: int | None = None,
+        dtype: dtypes.dtype | None = None,
+        *,
+        out: Tensor | None = None,
+        _stacklevel: int = 3,
+        **kwargs: Any,
+    ) -> Tensor:  # noqa: A002
         dim = _axis(dim, kwargs)
         x = read(input)
         if dim is None:
@@ -289,7 +331,9 @@ def _root(x: Node) -> Node:
     return elementwise.where(zero, source.constant(0, x.dtype), elementwise.sqrt(elementwise.where(zero, source.constant(1, x.dtype), x)))
 
 
-def norm_(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: dtypes.dtype | None = None, out: Tensor | None = None) -> Tensor:  # noqa: A002
+def norm_(
+    input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: dtypes.dtype | None = None, out: Tensor | None = None
+) -> Tensor:  # noqa: A002
     """The vector p-norm over dimensions (all by default); "fro" is the 2-norm."""
     x = read(input)
     x = cast_node(x, dtype) if dtype is not None else x
@@ -308,11 +352,19 @@ def norm_(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, dt
         result = reduce.sum(cast_node(compare.ne(x, source.constant(0, x.dtype)), x.dtype), dims=dims, keepdim=keepdim)
     else:
         q = source.constant(float(p), x.dtype)
-        result = elementwise.pow(reduce.sum(elementwise.pow(elementwise.abs(x), q), dims=dims, keepdim=keepdim), source.constant(1.0 / p, x.dtype))
+        result = elementwise.pow(
+            reduce.sum(elementwise.pow(elementwise.abs(x), q), dims=dims, keepdim=keepdim), source.constant(1.0 / p, x.dtype)
+        )
     return deliver(finish(result), out)
 
 
 publish("norm", norm_)
 publish("count_nonzero", lambda input, dim=None: sum(FUNCTIONS["ne"](input, 0), dim))
 publish("nansum", lambda input, dim=None, keepdim=False: sum(FUNCTIONS["where"](FUNCTIONS["isnan"](input), 0.0, input), dim, keepdim))
-publish("aminmax", lambda input, *, dim=None, keepdim=False: (FUNCTIONS["amin"](input, () if dim is None else dim, keepdim), FUNCTIONS["amax"](input, () if dim is None else dim, keepdim)))
+publish(
+    "aminmax",
+    lambda input, *, dim=None, keepdim=False: (
+        FUNCTIONS["amin"](input, () if dim is None else dim, keepdim),
+        FUNCTIONS["amax"](input, () if dim is None else dim, keepdim),
+    ),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from monograph.core.modes import MODES
@@ -40,7 +41,9 @@ def shape_of(x: Tensor) -> tuple[Any, ...]:
 
 
 def layout(input: Tensor) -> tuple[tuple[Any, ...], Any]:  # noqa: A002
-    """The strides and the storage offset that torch would report, in elements: row-major for a base, followed through the steps of a view."""
+    """The strides and the storage offset that torch would report, in elements: row-major for a base, followed through the steps of a
+    view.
+    """
     if input._base is None:
         return contiguous_strides(shape_of(input)), 0
     shape = tuple(input._base._type().shape)
@@ -101,7 +104,7 @@ def _restride(shape: tuple[Any, ...], stride: tuple[Any, ...], new: tuple[Any, .
                 group.append(left.pop(0))
             if have == total:
                 break
-        if any(a[1] != b[0] * b[1] for a, b in zip(chunk, chunk[1:], strict=False)):
+        if any(a[1] != b[0] * b[1] for a, b in itertools.pairwise(chunk)):
             return None
         step = chunk[-1][1] if chunk else 1
         inner: list[Any] = []

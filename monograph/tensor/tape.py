@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from monograph.core import trees
@@ -10,6 +11,15 @@ from monograph.core.modes import MODES
 from monograph.tensor.autograd import grad
 from monograph.tensor.core import Tensor
 from monograph.tensor.pointwise import FUNCTIONS
+
+
+class _Open(threading.local):
+    """How many tapes this thread has open."""
+
+    count = 0
+
+
+_open = _Open()
 
 
 class GradientTape:
@@ -32,10 +42,12 @@ class GradientTape:
     def __enter__(self) -> GradientTape:
         self._before.append(MODES.grad)
         MODES.grad = True
+        _open.count += 1
         return self
 
     def __exit__(self, *error: object) -> None:
         MODES.grad = self._before.pop()
+        _open.count -= 1
         for t in self._watched:
             if t._leaf_flag:
                 t._leaf_flag, t._simple = False, t._base is None and t._shared is None
@@ -55,7 +67,9 @@ class GradientTape:
         Raises RuntimeError when asked a second time of a tape that is not persistent.
         """
         if self._used and not self._persistent:
-            raise AutogradError("A non-persistent GradientTape can only be used to compute one set of gradients; make it with persistent=True")
+            raise AutogradError(
+                "A non-persistent GradientTape can only be used to compute one set of gradients; make it with persistent=True"
+            )
         self._used = True
         targets = trees.flatten(target)[0]
         leaves, structure = trees.flatten(sources)
@@ -66,8 +80,12 @@ class GradientTape:
             seeds = None if output_gradients is None else trees.flatten(output_gradients)[0]
             if seeds is None:
                 seeds = [FUNCTIONS["ones_like"](t) for t in targets]
-            with_grad = bool(self._before)
-            found = grad(targets, leaves, seeds, retain_graph=True, create_graph=with_grad, allow_unused=True)
+            pairs = [(t, s) for t, s in zip(targets, seeds, strict=True) if t.requires_grad]
+            found: tuple[Tensor | None, ...] = (None,) * len(leaves)
+            if pairs:
+                # While a tape is open, the gradient is an op like any other: an outer tape may differentiate it.
+                outputs, given = zip(*pairs, strict=True)
+                found = grad(list(outputs), leaves, list(given), retain_graph=True, create_graph=_open.count > 0, allow_unused=True)
         finally:
             for t in off:
                 t._leaf_flag, t._simple = False, t._base is None and t._shared is None

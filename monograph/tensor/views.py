@@ -31,7 +31,10 @@ def view(input: Tensor, *shape: Any, **given: Any) -> Tensor:  # noqa: A002
         raise TypeError(f"view({shape[0]}): bits cannot be reinterpreted; use .to({shape[0]}) to convert the values")
     new = infer_reshape(shape_of(input), sizes(shape, given))
     if not viewable(input, new):
-        raise ShapeError("view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
+        raise ShapeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
+            "subspaces). Use .reshape(...) instead."
+        )
     return apply_view(movement.reshape, input, shape=new)
 
 
@@ -45,7 +48,10 @@ def permute(input: Tensor, *dims: Any, **given: Any) -> Tensor:  # noqa: A002
     shape = shape_of(input)
     order = tuple(normalize_dim(d, len(shape)) for d in sizes(dims, given))
     if len(order) != len(shape):
-        raise ShapeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {len(shape)} is not equal to len(dims) = {len(order)}")
+        raise ShapeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
+            f"dimensions i.e. input.dim() = {len(shape)} is not equal to len(dims) = {len(order)}"
+        )
     if len(set(order)) != len(order):
         raise ShapeError(f"permute(): duplicate dims are not allowed: {list(dims)}")
     return apply_view(movement.permute, input, dims=order)
@@ -75,16 +81,25 @@ def expand(input: Tensor, *shape: Any, implicit: bool = False, **given: Any) -> 
     want = sizes(shape, given)
     lead = len(want) - len(old)
     if lead < 0:
-        raise ShapeError(f"expand({list(old)}, size={list(want)}): the number of sizes provided ({len(want)}) must be greater or equal to the number of dimensions in the tensor ({len(old)})")
+        raise ShapeError(
+            f"expand({list(old)}, size={list(want)}): the number of sizes provided ({len(want)}) must be greater or equal to the number "
+            f"of dimensions in the tensor ({len(old)})"
+        )
     full = []
     for i, n in enumerate(want):
         has = old[i - lead] if i >= lead else None
         if isinstance(n, int) and n == -1:
             if has is None:
-                raise ShapeError(f"expand({list(old)}, size={list(want)}): the expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                raise ShapeError(
+                    f"expand({list(old)}, size={list(want)}): the expanded size of the tensor (-1) isn't allowed in a leading, "
+                    f"non-existing dimension {i}"
+                )
             n = has
         elif has is not None and has != 1 and has != n:
-            raise ShapeError(f"The expanded size of the tensor ({n}) must match the existing size ({has}) at non-singleton dimension {i}.  Target sizes: {list(want)}.  Tensor sizes: {list(old)}")
+            raise ShapeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({has}) at non-singleton dimension {i}.  Target "
+                f"sizes: {list(want)}.  Tensor sizes: {list(old)}"
+            )
         full.append(n)
     return apply_view(movement.expand, input, shape=tuple(full))
 
@@ -170,7 +185,10 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     else:
         lengths = list(split_size_or_sections)
         if sum(lengths) != n:
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={lengths}")
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got "
+                f"split_sizes={lengths}"
+            )
     out, at = [], 0
     for length in lengths:
         out.append(_slice(tensor, d, at, 1, length))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.compiler.accuracy import Known, added, cast, join, multiplied, rough, settle, summed
+from tests.compiler.accuracy import INTEGERS, Known, added, cast, join, multiplied, rough, settle, summed
 from tests.compiler.pieces_computing import SMOOTH, fits
 from tests.compiler.program_builder import Builder, Value
 
@@ -87,7 +87,13 @@ def moved(b: Builder) -> object:
 
 
 def indices(b: Builder, size: int, shape: tuple[int, ...]) -> Value | None:
-    """Whole numbers below `size`, of a shape."""
+    """Whole numbers below `size`: of a shape, or now and then one dim of numbers that the program computed."""
+    found = b.value(lambda v: v.ndim == 1 and v.dtype in INTEGERS) if len(shape) == 1 and b.chance(2) else None
+    if found is None and len(shape) == 1 and b.chance(2):
+        x = b.value(lambda v: v.ndim == 2 and v.size > 0 and b.exact(v) and v.dtype != "bool")
+        found = x and b.emit(f"{x.name}.argmax({b.between(0, 1)})", lambda d: Known(float(x.size)))
+    if found is not None:
+        return b.emit(f"{found.name}.long() % {size}", lambda d: Known(float(size)))
     made = b.input(shape, "int64")
     return b.emit(f"{made.name} % {size}", lambda d: Known(float(size)))
 
@@ -122,11 +128,11 @@ def added_at(b: Builder) -> object:
     if x is None:
         return None
     d = b.between(0, x.ndim - 1)
-    count = b.pick((1, 3, 6))
-    i = indices(b, x.shape[d], (count,))
-    y = b.input((*x.shape[:d], count, *x.shape[d + 1 :]), x.dtype)
+    i = indices(b, x.shape[d], (b.pick((1, 3, 6)),))
     if i is None:
         return None
+    count = i.size
+    y = b.input((*x.shape[:d], count, *x.shape[d + 1 :]), x.dtype)
     total = added(b.known(x), summed(b.known(y), count))
     return b.emit(f"{x.name}.index_add({d}, {i.name}, {y.name})", lambda t: settle(total, t))
 
@@ -250,7 +256,7 @@ def gradient(b: Builder) -> object:
         elif kind == "times":
             other = b.value(lambda v: v.dtype == x.dtype and len(v.shape) <= len(shape) and b.known(v).top <= 4 and all(n in (1, m) for m, n in zip(reversed(shape), reversed(v.shape), strict=False)))
             if other is not None:
-                lines.append(f"{y} = {y} * {other.name}.detach()")
+                lines.append(f"{y} = {y} * {other.name}.detach().clone()")
                 slope, top = slope * 4, top * 4
     if slope * (1 + top) > 1e5:
         return None

@@ -398,3 +398,20 @@ def test_many_different_objects_do_not_pile_up() -> None:
     for _ in range(200):
         assert f(mg.ones(()), object()).item() == 2.0
     assert len(f.engine.signatures) <= 64
+
+
+def test_a_function_that_names_itself() -> None:
+    calls = []
+
+    class Worker:
+        def work(self, x: Any) -> Any:
+            return x + 1
+
+    worker = Worker()
+
+    @mg.compile
+    def work(x: Any) -> Any:
+        return worker.work(x) if work is not None else x
+
+    calls += [work(mg.ones(())).item() for _ in range(5)]
+    assert calls == [2.0] * 5 and replays(work) == 4

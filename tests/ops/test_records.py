@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,9 +93,9 @@ def test_attributes_are_hashable_and_canonical(op: OpDef, sample: Sample) -> Non
     assert again == a
     assert hash(again) == hash(a)
     assert all(_is_canonical(value) for _, value in a.items()), a
-    names = [f.name for f in dataclasses.fields(a)]
+    names = [name for name, _ in a.items()]
     if names:
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(a, names[0], None)
 
 

@@ -59,7 +59,12 @@ def plain(value: Any, library: Any) -> Any:
     if isinstance(value, library.Tensor):
         held = value.detach()
         held = held.float() if value.dtype is library.bfloat16 else held
-        return {"tensor": held.numpy().tolist(), "dtype": str(value.dtype).split(".")[1], "shape": list(value.shape), "requires_grad": value.requires_grad}
+        return {
+            "tensor": held.numpy().tolist(),
+            "dtype": str(value.dtype).split(".")[1],
+            "shape": list(value.shape),
+            "requires_grad": value.requires_grad,
+        }
     if isinstance(value, library.dtype):
         return {"dtype": str(value).split(".")[1]}
     if isinstance(value, np.ndarray):

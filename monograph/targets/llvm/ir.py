@@ -321,37 +321,35 @@ class Fn:
     ) -> list[Val]:
         """`for i in range(lo, hi, step)` (i64, step > 0) with carried values: `body(i, *carried)` returns their next values.
 
-        Returns the carried values after the loop. LLVM's own vectoriser is kept off; its unroller too unless `unroll`.
+        Returns the carried values after the loop. The test stands at the end of the body (and once before the loop), as fast code has it.
+        LLVM's own vectoriser is kept off; its unroller too unless `unroll`.
         """
         lo, hi, step = self.as_i64(lo), self.as_i64(hi), self.as_i64(step)
-        head, inside, done = self.label("head"), self.label("body"), self.label("done")
+        inside, done = self.label("loop"), self.label("done")
         before = self.block
         self.outside.append((self.lines, self.known))
         self.lines = []
-        self.start(head)
+        self.start(inside)
         self.count += 1
         i = _placed(Val(f"%i{self.count}", "i64"), len(self.outside))
         carried = []
         for v in init:
             self.count += 1
             carried.append(_placed(Val(f"%c{self.count}", v.ty), len(self.outside)))
-        self.cond_br(self.icmp("slt", i, hi), inside, done)
-        self.start(inside)
         after = list(body(i, *carried) or ())
         assert len(after) == len(carried), "a loop body returns as many values as it carries"
         following = self.add(i, step)
         latch = self.block
-        self.line(f"br label %{head}, !llvm.loop !{1 if unroll else 0}")
+        again = self.icmp("slt", following, hi)
+        self.line(f"br i1 {again}, label %{inside}, label %{done}, !llvm.loop !{1 if unroll else 0}")
         phis = [f"{i} = phi i64 [ {lo}, %{before} ], [ {following}, %{latch} ]"]
         phis += [f"{c} = phi {c.ty} [ {v}, %{before} ], [ {a}, %{latch} ]" for c, v, a in zip(carried, init, after, strict=True)]
-        head_line, *rest = self.lines
+        label, *rest = self.lines
         self.lines, known = self.outside.pop()
-        self.br(head)
-        self.lines += [head_line, *phis, *rest]
+        self.cond_br(self.icmp("slt", lo, hi), inside, done)
+        self.lines += [label, *phis, *rest]
         self.start(done, known)
-        for c in carried:
-            c.depth = len(self.outside)
-        return carried
+        return [self.emit(v.ty, f"phi {v.ty} [ {v}, %{before} ], [ {a}, %{latch} ]") for v, a in zip(init, after, strict=True)]
 
     def if_(self, cond: Val, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
         """Runs `then` (or `otherwise`) for its side effects."""
