@@ -92,11 +92,17 @@ class Tracer:
         self._collecting = gc.isenabled()
         gc.disable()  # what others do when garbage is collected is not the function's doing
         self._before = sys.getprofile()
+        if hasattr(self._before, "disable"):  # cProfile: a profiler that is no Python function is taken off and put back by its own methods
+            self._before.disable()
         sys.setprofile(self._event)
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.setprofile(self._before)
+        if hasattr(self._before, "enable"):
+            sys.setprofile(None)
+            self._before.enable()
+        else:
+            sys.setprofile(self._before)
         if self._collecting:
             gc.enable()
 

@@ -97,13 +97,19 @@ def small_grains() -> Iterator[None]:
         loop_lowering.GRAIN_CYCLES = before
 
 
-def results(program: Program, compiled: bool = False) -> list[np.ndarray]:
-    """What the program returns; everything it no longer holds is free to be fused away."""
-    function = program.function()
+def results(program: Program, function: Callable[..., tuple[Any, ...]] | None = None) -> list[np.ndarray]:
+    """What the program (or `function` in its place) returns; everything it no longer holds is free to be fused away."""
+    function = function or program.function()
     mg.manual_seed(0)
-    values = (mg.compile(function) if compiled else function)(*[i.make() for i in program.inputs])
+    values = function(*[i.make() for i in program.inputs])
     mg.eval(*values)
     return [np.asarray(v.detach().numpy()) for v in values]
+
+
+def compiled_results(program: Program, calls: int = 2) -> list[list[np.ndarray]]:
+    """What calls of the compiled program return: the first records it, the others replay."""
+    function = mg.compile(program.function())
+    return [results(program, function) for _ in range(calls)]
 
 
 def reference_results(program: Program) -> list[np.ndarray]:

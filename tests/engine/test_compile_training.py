@@ -263,3 +263,18 @@ def test_scaler_like_state_in_tensors() -> None:
     calls[2][0][0, 0] = np.inf
     f = both(make, calls)
     assert replays(f) >= 2
+
+
+def test_capture_under_a_profiler() -> None:
+    """cProfile watches a compiled function as any other, and goes on watching after the capture."""
+    import cProfile
+    import pstats
+
+    double = mg.compile(lambda x: x * 2)
+    profiler = cProfile.Profile()
+    profiler.enable()
+    assert double(mg.ones(2)).tolist() == [2.0, 2.0]
+    len("still watched")
+    profiler.disable()
+    names = {name for _, _, name in pstats.Stats(profiler).stats}  # type: ignore[attr-defined]
+    assert any("len" in name for name in names)
