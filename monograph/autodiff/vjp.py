@@ -38,7 +38,9 @@ def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | Non
     before = MODES.grad
     MODES.grad = True
     try:
-        outputs = y.op.decompose(attrs, *xs)
+        decompose = y.op.decompose
+        assert decompose is not None  # `define` lets no gradient go via a decomposition that is not there
+        outputs = decompose(attrs, *xs)
     finally:
         MODES.grad = before
     pairs = [(o, s) for o, s in zip(outputs, g, strict=True) if s is not None] if isinstance(outputs, tuple) else [(outputs, g)]

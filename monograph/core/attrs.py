@@ -30,6 +30,7 @@ class Attrs:
 
     __slots__ = ("_token",)
 
+    _token: int
     FIELDS: ClassVar[tuple[str, ...]] = ()
     DEFAULTS: ClassVar[dict[str, Any]] = {}
     HIDDEN: ClassVar[frozenset[str]] = frozenset()
@@ -47,7 +48,7 @@ class Attrs:
     def token(self) -> int:
         """A number that stands for this value: equal tokens mean equal records. What plans are looked up by, since ints hash in no time."""
         try:
-            return self._token  # type: ignore[has-type, no-any-return]
+            return self._token
         except AttributeError:
             pass
         key = self.exact()
@@ -67,7 +68,7 @@ class Attrs:
         return token
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self.exact() == other.exact())  # type: ignore[attr-defined]
+        return self is other or (type(self) is type(other) and self.exact() == other.exact())
 
     def __hash__(self) -> int:
         return hash(self.exact())
@@ -129,14 +130,14 @@ def attrs(cls: type) -> type:
 
 def _first_init(self: Any, *args: Any, **values: Any) -> None:
     """Writes the class's own `__init__`, when its first record is made: most classes are never needed in a run."""
-    cls = next(c for c in type(self).__mro__ if c.__dict__.get("__init__") is _first_init)
+    cls: Any = next(c for c in type(self).__mro__ if c.__dict__.get("__init__") is _first_init)
     fields, defaults = cls.FIELDS, cls.DEFAULTS
     signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
     lines = [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
     namespace: dict[str, Any] = {f"_set_{f}": getattr(cls, f).__set__ for f in fields} | {f"_default_{f}": d for f, d in defaults.items()}
     exec("\n".join([f"def __init__({signature}):", *lines]), namespace)
     cls.__init__ = namespace["__init__"]
-    self.__init__(*args, **values)
+    cls.__init__(self, *args, **values)
 
 
 @attrs

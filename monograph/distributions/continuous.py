@@ -137,7 +137,7 @@ class Cauchy(Distribution):
 
     @property
     def variance(self) -> Any:
-        return mt.full_like(self.loc, math.nan)
+        return mt.full_like(self.loc, math.inf)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         return self.icdf(drawn_open(self.loc, self._extended_shape(sample_shape)))

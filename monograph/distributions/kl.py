@@ -374,11 +374,39 @@ def _never(*pairs: tuple[type, type]) -> None:
 
 
 _never(
-    (g.Beta, c.Pareto), (c.Exponential, g.Beta), (c.Exponential, c.Pareto), (c.Exponential, Uniform), (g.Gamma, g.Beta), (g.Gamma, c.Pareto),
+    (g.Beta, c.Pareto), (c.Exponential, g.Beta), (c.Exponential, c.Pareto), (c.Exponential, Uniform), (g.Gamma, g.Beta),
+    (g.Gamma, c.Pareto),
     (g.Gamma, Uniform), (c.Gumbel, g.Beta), (c.Gumbel, c.Exponential), (c.Gumbel, g.Gamma), (c.Gumbel, c.Pareto), (c.Gumbel, Uniform),
     (c.Laplace, g.Beta), (c.Laplace, c.Exponential), (c.Laplace, g.Gamma), (c.Laplace, c.Pareto), (c.Laplace, Uniform), (Normal, g.Beta),
     (Normal, c.Exponential), (Normal, g.Gamma), (Normal, c.Pareto), (Normal, Uniform), (c.Pareto, g.Beta), (c.Pareto, Uniform),
+    (c.Exponential, c.ContinuousBernoulli), (g.Gamma, c.ContinuousBernoulli), (c.Gumbel, c.ContinuousBernoulli),
+    (c.Laplace, c.ContinuousBernoulli), (Normal, c.ContinuousBernoulli), (c.Pareto, c.ContinuousBernoulli), (c.ContinuousBernoulli, c.Pareto),
+    (d.Poisson, d.Bernoulli), (d.Poisson, d.Binomial),
 )  # fmt: skip
+
+
+@register_kl(c.ContinuousBernoulli, c.Exponential)
+def _(p: Any, q: Any) -> Any:
+    return -p.entropy() - q.rate.log() + q.rate * p.mean
+
+
+@register_kl(c.ContinuousBernoulli, Uniform)
+def _(p: Any, q: Any) -> Any:
+    return mt.where((q.low > 0) | (q.high < 1), math.inf, -p.entropy() + (q.high - q.low).log())
+
+
+@register_kl(Uniform, c.ContinuousBernoulli)
+def _(p: Any, q: Any) -> Any:
+    value = -p.entropy() - p.mean * q.logits - (-q.probs).log1p() - q._log_normaliser()
+    return mt.where((p.low < 0) | (p.high > 1), math.inf, value)
+
+
+@register_kl(Uniform, c.Pareto)
+def _(p: Any, q: Any) -> Any:
+    span = p.high - p.low
+    logs = (_x_log_x(p.high) - _x_log_x(p.low) - span) / span
+    value = -span.log() - (q.alpha * q.scale**q.alpha).log() + (q.alpha + 1) * logs
+    return mt.where(p.low < q.scale, math.inf, value)
 
 
 @register_kl(d.Bernoulli, d.Poisson)

@@ -32,11 +32,11 @@ __all__ = [
 def broadcast_all(*values: Any) -> tuple[Any, ...]:
     """Numbers and tensors as tensors of one shape; numbers take the dtype of the first tensor.
 
-    Raises TypeError for anything else.
+    Raises ValueError for anything else.
     """
     for v in values:
         if not isinstance(v, Tensor | Number):
-            raise TypeError(f"Input arguments must all be instances of Number or Tensor, got {type(v).__name__}.")
+            raise ValueError(f"Input arguments must all be instances of Number or Tensor, got {type(v).__name__}.")
     like = next((v.dtype for v in values if isinstance(v, Tensor)), mt.get_default_dtype())
     return tuple(mt.broadcast_tensors(*[v if isinstance(v, Tensor) else mt.tensor(v, dtype=like) for v in values]))
 

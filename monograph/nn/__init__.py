@@ -168,6 +168,7 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -271,6 +272,10 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "modules",
+    "parallel",
     "parameter",
     "utils",
 ]  # fmt: skip
+
+from monograph.nn import modules  # noqa: E402 - lists what is defined above

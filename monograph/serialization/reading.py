@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -33,34 +35,46 @@ def load(
     """The object in a file: ours, torch's `.pt` and `.pth` (zip and legacy), `.safetensors`, NumPy's `.npz` and `.npy`; told apart by content.
 
     `f` is a path or an object with `read` and `seek`. `map_location` as in torch: a device, a dict of names, or a function of (storage, location).
-    No code in a file is ever run, whatever `weights_only` says: it may be given, and what only a pickle that runs code could restore is refused
-    with an error that names it. `mmap` is accepted; files are read. Raises ArtifactError for damaged, hostile and unknown files.
+    No code in a file is ever run, and no pickle executed, whatever `weights_only` says: what only they could restore is refused with an error
+    that names it. `weights_only=False` admits one thing more, the whole modules in files of ours, whose classes must be imported. `mmap` is
+    accepted; files are read. Raises ArtifactError for damaged, hostile and unknown files.
     """
     if pickle_module is not None:
         raise RuntimeError("load() executes no pickle, so pickle_module= has nothing to do; leave it out")
+    modules = weights_only is False
     if isinstance(f, str | bytes | os.PathLike):
         if mmap and not os.path.isfile(f):
             raise ValueError(f"mmap=True needs a file, {os.fsdecode(f)} is none")
         with open(f, "rb") as stream:
-            return _load(stream, map_location)
+            return _load_checked(stream, map_location, modules)
     if mmap:
         raise ValueError("f must be a file path in order to use the mmap argument")
     if not hasattr(f, "read"):
         raise TypeError(f"load() takes a path or an object with read() and seek(), got {type(f).__name__}")
     seekable = hasattr(f, "seek") and (not hasattr(f, "seekable") or f.seekable())
     if seekable and hasattr(f, "readinto"):
-        return _load(f, map_location)
-    return _load(io.BytesIO(f.read()), map_location)
+        return _load_checked(f, map_location, modules)
+    return _load_checked(io.BytesIO(f.read()), map_location, modules)
 
 
-def _load(stream: IO[bytes], map_location: Any) -> Any:
+def _load_checked(stream: IO[bytes], map_location: Any, modules: bool) -> Any:
+    """`_load`, with every error that a damaged file can cause turned into an ArtifactError."""
+    try:
+        return _load(stream, map_location, modules)
+    except ArtifactError:
+        raise
+    except (ValueError, OverflowError, struct.error, RecursionError, zlib.error, EOFError) as error:
+        raise ArtifactError(f"damaged file: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _load(stream: IO[bytes], map_location: Any, modules: bool) -> Any:
     start = stream.tell()
     size = stream.seek(0, os.SEEK_END) - start
     stream.seek(start)
     head = stream.read(16)
     stream.seek(start)
     if head[:4] in _ZIP:
-        return _load_zip(stream, size, map_location)
+        return _load_zip(stream, size, map_location, modules)
     if head[:6] == b"\x93NUMPY":
         return FUNCTIONS["_from_host"](_numpy_array(stream, size, "the file"))
     if len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
@@ -77,14 +91,14 @@ def _load(stream: IO[bytes], map_location: Any) -> Any:
     )
 
 
-def _load_zip(stream: IO[bytes], size: int, map_location: Any) -> Any:
+def _load_zip(stream: IO[bytes], size: int, map_location: Any, modules: bool) -> Any:
     try:
         archive = zipfile.ZipFile(stream)
         entries = archive.infolist()
         check_archive(entries, size)
         names = {entry.filename for entry in entries}
         if TREE in names:
-            return _load_own(archive, size, map_location)
+            return _load_own(archive, map_location, modules)
         if torch_file.pickle_name(names):
             return torch_file.read_archive(archive, map_location)
         if names and all(name.endswith(".npy") for name in names):
@@ -106,13 +120,15 @@ def check_archive(entries: list[zipfile.ZipInfo], size: int) -> None:
     if len(set(names)) != len(names):
         raise ArtifactError("damaged archive: it holds two entries of one name")
     for entry in entries:
+        if entry.flag_bits & 1:
+            raise ArtifactError(f"the archive is encrypted ({entry.filename[:80]!r}); files of tensors never are")
         if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
             raise ArtifactError(f"damaged archive: {entry.filename[:80]!r} claims {entry.file_size:,} bytes and has {entry.compress_size:,}")
         if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
             raise ArtifactError(f"the archive names a place outside itself: {entry.filename[:80]!r}")
 
 
-def _load_own(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any:
+def _load_own(archive: zipfile.ZipFile, map_location: Any, modules: bool) -> Any:
     if archive.getinfo(TREE).file_size > LARGEST_TREE:
         raise ArtifactError("damaged file: its tree is larger than a gigabyte")
     try:
@@ -131,6 +147,7 @@ def _load_own(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any:
         tensors, _ = tensor_file.read(entry, info.file_size)
     tensors = _moved(tensors, map_location)
     used: set[str] = set()
+    parameters: dict[Any, Parameter] = {}
 
     def tensor(place: Any) -> Tensor:
         if "meta" in place:
@@ -143,14 +160,17 @@ def _load_own(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any:
             t = tensors[name]
             if place.get("dtype") == "complex128":
                 t = tensors[name] = t if t.dtype is complex128 else _paired(t)
-            if name in used or place.get("parameter"):
+            if name in used or "parameter" in place:
                 t = t.detach()
             used.add(name)
-        if place.get("parameter"):
-            return Parameter(t, place.get("requires_grad") is True)
+        if "parameter" in place:
+            number = place["parameter"]
+            if number not in parameters:
+                parameters[number] = Parameter(t, place.get("requires_grad") is True)
+            return parameters[number]
         return t.requires_grad_() if place.get("requires_grad") is True else t
 
-    return Decoder(tensor).decode(document.get("tree"))
+    return Decoder(tensor, modules).decode(document.get("tree"))
 
 
 def _paired(t: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from monograph.tensor.core import Device
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 LARGEST_PICKLE = 1 << 30
+KNOWN_DEVICES = ("cpu", "meta", "cuda", "mps", "xpu", "xla", "hpu", "npu", "mtia", "ipu", "privateuseone")
 
 
 def mapping(map_location: Any) -> Callable[[str], str]:
@@ -31,6 +32,8 @@ def mapping(map_location: Any) -> Callable[[str], str]:
         kind = wanted.type if isinstance(wanted, Device) else str(wanted).partition(":")[0]
         if kind in ("cpu", "meta"):
             return kind
+        if map_location is None and kind not in KNOWN_DEVICES:
+            raise ArtifactError(f"a storage of the file lives on an unknown device: {location[:40]!r}")
         raise RuntimeError(
             f"Attempting to deserialize object on a {kind.upper()} device but {kind}.is_available() is False. If you are running on a CPU-only machine, "
             "please use load with map_location=monograph.device('cpu') to map your storages to the CPU."
@@ -68,7 +71,9 @@ def _identity(pid: Any) -> tuple[StorageKind, str, str, int]:
     kind, key, location, numel = pid[1:5]
     if not isinstance(kind, StorageKind) or type(numel) is not int or not 0 <= numel < LARGEST:
         raise ArtifactError(f"a storage of the file has no proper type or size: {str(pid)[:80]}")
-    return kind, str(key), str(location), numel
+    if not isinstance(location, str) or not isinstance(key, str | int):
+        raise ArtifactError("a storage of the file has no proper name or location")
+    return kind, str(key), location, numel
 
 
 def read_archive(archive: zipfile.ZipFile, map_location: Any) -> Any:

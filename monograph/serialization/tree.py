@@ -20,6 +20,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArtifactError
 from monograph.nn.module import Module
+from monograph.serialization.modules import class_of, full_name, is_reference, is_trusted, reference, restore, state_of
 from monograph.serialization.pickle_machine import DEEPEST, key
 from monograph.tensor.core import Device, Size, Tensor
 
@@ -34,6 +35,8 @@ class Encoder:
     def __init__(self, place: Callable[[Tensor, str], Any]) -> None:
         self._place = place
         self._on_path: set[int] = set()
+        self._modules: dict[int, int] = {}  # modules met: a shared one is written once
+        self._names: dict[int, str] = {}  # of parameters and buffers: their names as in state_dict()
 
     def encode(self, value: Any, path: str = "") -> Any:
         """The JSON tree of `value`. Raises TypeError naming the place of what is not data, ValueError for a container that contains itself."""
@@ -44,7 +47,7 @@ class Encoder:
         if type(value) is float:
             return value if math.isfinite(value) else {"float": repr(value)}
         if isinstance(value, Tensor):
-            return self._place(value, path)
+            return self._place(value, self._names.get(id(value), path))
         if isinstance(value, DType):
             return {"dtype": value.name}
         if isinstance(value, Device):
@@ -59,6 +62,8 @@ class Encoder:
             return self._array(value, path)
         if isinstance(value, PurePath):
             return {"path": str(value)}
+        if is_reference(value):
+            return {"reference": full_name(value)}
         if isinstance(value, slice | range):
             return {type(value).__name__: [self.encode(v) for v in (value.start, value.stop, value.step)]}
         return self._container(value, path)
@@ -77,6 +82,8 @@ class Encoder:
             raise ValueError(f"save: containers are nested more than {DEEPEST} deep")
         self._on_path.add(id(value))
         try:
+            if isinstance(value, Module):
+                return self._module(value, path)
             if type(value) is list:
                 return [self.encode(v, f"{path}[{i}]") for i, v in enumerate(value)]
             if isinstance(value, dict) and type(value) in (dict, OrderedDict, Counter, defaultdict):
@@ -90,6 +97,16 @@ class Encoder:
         finally:
             self._on_path.discard(id(value))
         raise TypeError(_refusal(value, path))
+
+    def _module(self, module: Module, path: str) -> Any:
+        known = self._modules.get(id(module))
+        if known is not None:
+            return {"same_module": known}
+        self._modules[id(module)] = len(self._modules)
+        state = state_of(module, path or "the object")
+        tables = {f"{path}.{k}".lstrip("."): v for table in ("_parameters", "_buffers") for k, v in state.get(table, {}).items()}
+        self._names.update({id(v): k for k, v in tables.items() if v is not None})
+        return {"module": [full_name(type(module)), self._items(state, path)]}
 
     def _items(self, items: Any, path: str) -> Any:
         return [[self.encode(k), self.encode(v, f"{path}.{k}" if isinstance(k, str) and path else str(k))] for k, v in items.items()]
@@ -105,11 +122,6 @@ class Encoder:
 def _refusal(value: Any, path: str) -> str:
     where = path or "the object"
     name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if isinstance(value, Module):
-        return (
-            f"save: {where} is a module ({name}). Files of monograph hold data, never classes or code: save its state, mg.save(model.state_dict(), path), "
-            "and load it with model.load_state_dict(mg.load(path)); mg.export saves a model with its computation"
-        )
     if callable(value):
         return f"save: {where} is a function or class ({name}); files of monograph hold data, never code"
     return f"save: {where} is a {name}; tensors, numbers, strings, bytes, dicts, lists, tuples, sets and argparse.Namespace can be saved: convert it, e.g. with vars(...)"
@@ -118,8 +130,10 @@ def _refusal(value: Any, path: str) -> str:
 class Decoder:
     """Turns a JSON tree back into the object; `tensor(description)` gives the tensor that stands at a place."""
 
-    def __init__(self, tensor: Callable[[Any], Tensor]) -> None:
+    def __init__(self, tensor: Callable[[Any], Tensor], modules: bool = False) -> None:
         self._tensor = tensor
+        self._with_modules = modules
+        self._modules: list[Module] = []
 
     def decode(self, node: Any, depth: int = 0) -> Any:
         """The object of a JSON tree. Raises ArtifactError for a tree that `Encoder` never makes."""
@@ -145,6 +159,8 @@ class Decoder:
     def _kind(self, kind: str, content: Any, node: Any, depth: int) -> Any:
         if kind == "tensor":
             return self._tensor(content)
+        if kind in ("module", "same_module", "reference"):
+            return self._of_class(kind, content, depth)
         if kind == "dict":
             return dict(self._pairs(content, depth))
         if kind == "OrderedDict":
@@ -160,6 +176,22 @@ class Decoder:
             name, items = content
             return _NAMESPACES[name](**dict(self._pairs(items, depth)))
         return _leaf(kind, content)
+
+    def _of_class(self, kind: str, content: Any, depth: int) -> Any:
+        if kind == "reference":
+            return reference(content)
+        if kind == "same_module":
+            return self._modules[content]
+        name, items = content
+        if not self._with_modules and not is_trusted(str(name)):
+            raise ArtifactError(
+                f"the file holds a whole module ({str(name).replace(':', '.')}). If you trust where it comes from, load(path, weights_only=False) gives it back, "
+                "once its class is imported, or name its classes with serialization.add_safe_globals([...]); better save model.state_dict()"
+            )
+        cls = class_of(name)
+        module = cls.__new__(cls)
+        self._modules.append(module)
+        return restore(module, dict(self._pairs(items, depth)))
 
 
 def _leaf(kind: str, content: Any) -> Any:

@@ -18,26 +18,17 @@ from monograph.tensor import (
     printing,
     random,
     reduction,
+    selection,
     views,
 )
 from monograph.tensor.core import Device, Size, Tensor
 from monograph.tensor.dispatch import cast_node
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 
-for _name, _method in METHODS.items():
-    setattr(Tensor, _name, _method)
-Tensor.__repr__ = printing.to_string  # type: ignore[method-assign]
-Tensor.__format__ = printing.formatted  # type: ignore[method-assign]
-Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
-
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Every element becomes `value`. In place."""
-    return self.copy_(value if isinstance(value, Tensor) else FUNCTIONS["full"]((), value, dtype=self.dtype))  # type: ignore[attr-defined]
-
-
-Tensor.fill_ = fill_  # type: ignore[attr-defined]
-Tensor.zero_ = lambda self: fill_(self, 0)  # type: ignore[attr-defined]
+    return self.copy_(value if isinstance(value, Tensor) else FUNCTIONS["full"]((), value, dtype=self.dtype))
 
 
 def _iterate(self: Tensor) -> Any:
@@ -46,8 +37,10 @@ def _iterate(self: Tensor) -> Any:
     return iter(views.unbind(self, 0))
 
 
-Tensor.__iter__ = _iterate  # type: ignore[attr-defined]
-Tensor.__contains__ = lambda self, value: bool((self == value).any().item())  # type: ignore[attr-defined]
+METHODS.update(
+    fill_=fill_, zero_=lambda self: fill_(self, 0), __repr__=printing.to_string, __format__=printing.formatted, __array_priority__=1000,
+    __iter__=_iterate, __contains__=lambda self, value: bool((self == value).any().item()),
+)  # fmt: skip
 FUNCTIONS["_check_device"] = creation.check_device
 FUNCTIONS["_from_host"] = creation.from_host
 FUNCTIONS["_to_dtype"] = pointwise.to_dtype
@@ -61,12 +54,14 @@ def equal(input: Tensor, other: Tensor) -> bool:  # noqa: A002
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:  # noqa: A002
     """Whether all elements are close (`isclose`)."""
-    return bool(pointwise.isclose(input, other, rtol, atol, equal_nan).all().item())  # type: ignore[attr-defined]
+    return bool(selection.isclose(input, other, rtol, atol, equal_nan).all().item())
 
 
 FUNCTIONS["set_printoptions"] = printing.set_printoptions
 FUNCTIONS["equal"], FUNCTIONS["allclose"] = equal, allclose
-Tensor.equal, Tensor.allclose = equal, allclose  # type: ignore[attr-defined]
+METHODS.update(equal=equal, allclose=allclose)
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)
 
 tensor = FUNCTIONS["tensor"]
 
@@ -97,6 +92,7 @@ __all__ = [
     "printing",
     "random",
     "reduction",
+    "selection",
     "tensor",
     "views",
 ]

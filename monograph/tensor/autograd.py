@@ -196,7 +196,7 @@ def retain_grad(self: Tensor) -> None:
     def keep(g: Node) -> Node:
         tensor = me()
         if tensor is not None:
-            tensor._grad = wrap(g) if tensor._grad is None else tensor._grad + wrap(g)  # type: ignore[operator]
+            tensor._grad = wrap(g) if tensor._grad is None else tensor._grad + wrap(g)
         return g
 
     _hooks_of(self).append(keep)

@@ -9,78 +9,32 @@ but not history (`detach()`, `.data`) are *twins*: bases that follow each other'
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monograph.autodiff import vjp
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
-from monograph.core.shape import contiguous_strides, numel
+from monograph.core.shape import contiguous_strides
 from monograph.graph.node import Node, record, topological
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, movement, source
 from monograph.runtime.regions import Region
+from monograph.tensor.device import CPU, META, Device
+from monograph.tensor.size import Size
 
-
-class Size(tuple):
-    """A shape, as torch.Size."""
-
-    def numel(self) -> Any:
-        """The number of elements."""
-        return numel(self)
-
-    def __repr__(self) -> str:
-        return f"monograph.Size({list(self)})"
-
-    def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
-        return Size(found) if isinstance(key, slice) else found
-
-    def __add__(self, other: Any) -> Size:
-        return Size(super().__add__(tuple(other)))
-
-    def __mul__(self, times: Any) -> Size:
-        return Size(super().__mul__(times))
-
-    __rmul__ = __mul__
-
-
-class Device:
-    """Where a tensor lives. This build computes on "cpu"; "meta" tensors have a shape and a dtype and are never evaluated."""
-
-    __slots__ = ("index", "type")
-
-    def __init__(self, type: Any = "cpu", index: int | None = None) -> None:  # noqa: A002 - torch's name
-        if isinstance(type, Device):
-            self.type, self.index = type.type, type.index
-            return
-        name, _, number = str(type).partition(":")
-        known = ("cpu", "cuda", "meta", "mps", "xla", "xpu")
-        if name not in known:
-            raise RuntimeError(f"Expected one of {', '.join(known)} device type at start of device string: {name}")
-        self.type = name
-        self.index = int(number) if number else index
-
-    def __repr__(self) -> str:
-        return f"device(type='{self.type}'" + (f", index={self.index})" if self.index is not None else ")")
-
-    def __str__(self) -> str:
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
-
-    def __hash__(self) -> int:
-        return hash((self.type, self.index))
-
-
-CPU, META = Device("cpu"), Device("meta")
 meta_nodes: weakref.WeakSet[Node] = weakref.WeakSet()  # the values of tensors made on device meta: never computed
 Step = tuple[OpDef, Any]
 
 
-class Tensor:
+if TYPE_CHECKING:
+    from monograph.tensor.declared import Declared
+else:
+    Declared = object
+
+
+class Tensor(Declared):
     """An n-dimensional array that records what is done with it. Created by `tensor`, `zeros`, `randn` ... and by every op."""
 
     __slots__ = ("__dict__", "__weakref__", "_node", "_simple")
@@ -101,7 +55,7 @@ class Tensor:
     _post_hooks: list[Any] | None = None  # of a leaf: what is called when its .grad has grown
     _device = CPU
 
-    _node: Node | None  # of a base: the node of its current value
+    _node: Any  # of a base: the node of its current value
     _simple: bool  # reading needs nothing but `_node`: a base that is no leaf and shares no memory with NumPy
 
     # ---- reading ----
@@ -126,13 +80,13 @@ class Tensor:
         if self._leaf_flag and MODES.now.grad:
             leaf = self._leaf
             if leaf is None or leaf.inputs[0] is not node:
-                leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)  # type: ignore[union-attr]
+                leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)
                 leaf.owner = weakref.ref(self)
                 if self._leaf_hooks is not None:
                     vjp.hook(leaf, self._leaf_hooks)
                 self._leaf = leaf
             return leaf
-        return node  # type: ignore[return-value]
+        return node
 
     def _shared_base(self) -> Any:
         return None if self._base is None else self._base._shared
@@ -144,7 +98,7 @@ class Tensor:
         if not shared.alive():
             from_base._shared = None
             from_base._simple = not from_base._leaf_flag
-            return self._read() if self._base is not None else from_base._node  # type: ignore[return-value]
+            return self._read() if self._base is not None else from_base._node
         node = shared.snapshot(from_base._node, self._steps)
         if self._base is not None:
             self._seen = (None, source.placeholder(node.shape, node.dtype))  # the type only: the value is a matter of the moment
@@ -176,8 +130,8 @@ class Tensor:
     def device(self) -> Device:
         """Where the tensor lives. What is computed from a meta tensor is on device meta too."""
         base = self if self._base is None else self._base
-        if meta_nodes and base._device is CPU and base._node.value is None:  # type: ignore[union-attr]
-            if any(n in meta_nodes for n in topological([base._node], lambda n: n.value is not None)):  # type: ignore[list-item]
+        if meta_nodes and base._device is CPU and base._node.value is None:
+            if any(n in meta_nodes for n in topological([base._node], lambda n: n.value is not None)):
                 return META
         return base._device
 
@@ -197,7 +151,7 @@ class Tensor:
                 return bool(self._read().requires_grad)
             finally:
                 MODES.grad = with_grad
-        return self._base is None and bool(self._node.requires_grad)  # type: ignore[union-attr]
+        return self._base is None and bool(self._node.requires_grad)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -256,7 +210,7 @@ class Tensor:
         if base is None:
             old = self._node
             if not self._silent:
-                vjp.overwritten.add(old)  # type: ignore[arg-type]
+                vjp.overwritten.add(old)
                 if self._leaf is not None:
                     vjp.overwritten.add(self._leaf)
             self._node = new
@@ -270,9 +224,10 @@ class Tensor:
         chain = [base._node if base._shared is None else base._read()]
         with_grad, MODES.grad = MODES.grad, MODES.grad
         for op, attrs in self._steps[:-1]:
-            chain.append(record(op, (chain[-1],), attrs))  # type: ignore[arg-type]
+            chain.append(record(op, (chain[-1],), attrs))
         current = new
         for (op, attrs), below in zip(reversed(self._steps), reversed(chain), strict=True):
+            assert op.unview is not None  # `define` sees to it that every view has one
             current = op.unview(attrs, below, current)
         MODES.grad = with_grad
         self._seen = None
@@ -306,7 +261,7 @@ class Tensor:
         if self._twins is None:
             self._twins = [weakref.ref(self)]
         node = self._node
-        other = wrap(node if not node.requires_grad else record(source.detach, (node,)))  # type: ignore[union-attr, arg-type]
+        other = wrap(node if not node.requires_grad else record(source.detach, (node,)))
         other._twins = self._twins
         other._silent = silent
         if self._shared is not None:
@@ -326,8 +281,8 @@ class Tensor:
             MODES.capture.read((self,))
         self._leaf_flag, self._leaf = False, None
         self._simple = self._shared is None
-        if self._node.requires_grad:  # type: ignore[union-attr]
-            self._node = record(source.detach, (self._node,))  # type: ignore[arg-type]
+        if self._node.requires_grad:
+            self._node = record(source.detach, (self._node,))
         return self
 
     @property
@@ -345,7 +300,7 @@ class Tensor:
         if self._base is not None:
             self._base, self._steps, self._seen = None, (), None
         node = value._node if value._simple else value._read()
-        self._node = node if not node.requires_grad else record(source.detach, (node,))  # type: ignore[union-attr, arg-type]
+        self._node = node if not node.requires_grad else record(source.detach, (node,))
         self._leaf = None
         self._version_count += 1
         self._shared = value._shared if value._base is None else None
@@ -397,12 +352,12 @@ class Tensor:
             before._write(total)
 
     def __bool__(self) -> bool:
-        n = self.numel()  # type: ignore[attr-defined]
+        n = self.numel()
         if n != 1:
             if n == 0:
                 raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous. Use .any() or .all()")
-        return bool(self.item())  # type: ignore[attr-defined]
+        return bool(self.item())
 
     __hash__ = object.__hash__
 
@@ -424,7 +379,7 @@ def _step_into(node: Node, op: OpDef, attrs: Any) -> Node:
     if not offset:
         return record(op, (node,), attrs)
     start = valued(Region(node.value, offset), node.shape, dtype)
-    return record(op, (start,), movement.slice.attrs((0,) * len(shape), attrs.steps, attrs.lengths))
+    return record(op, (start,), movement.slice.make_attrs(starts=(0,) * len(shape), steps=attrs.steps, lengths=attrs.lengths))
 
 
 def valued(value: Any, shape: tuple[Any, ...], dtype: DType) -> Node:
@@ -459,4 +414,4 @@ def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
 
 def node_of(t: Tensor) -> Node:
     """The node of a tensor's current value."""
-    return t._node if t._simple else t._read()  # type: ignore[return-value]
+    return t._node if t._simple else t._read()

@@ -75,7 +75,7 @@ def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, require
     monograph.Size([2, 2])
     """
     if isinstance(data, Tensor):
-        t = data.detach().clone()  # type: ignore[attr-defined]
+        t = data.detach().clone()
         return place(t if dtype is None else t.to(dtype), device, requires_grad)
     return place(from_host(*_host(data, dtype)), device, requires_grad)
 
@@ -134,7 +134,7 @@ def _holds_arrays(data: Any) -> bool:
 
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
-        return data.tolist() if not data.shape else np.asarray(data.detach().numpy())  # type: ignore[attr-defined]
+        return data.tolist() if not data.shape else np.asarray(data.detach().numpy())
     if isinstance(data, list | tuple):
         return [_without_tensors(d) if isinstance(d, list | tuple | Tensor) else d for d in data]
     return data
@@ -143,7 +143,7 @@ def _without_tensors(data: Any) -> Any:
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
     """`data` itself when it is a tensor of the dtype already, shared memory for a NumPy array, else a copy."""
     if isinstance(data, Tensor):
-        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
+        return data.to(device=device, dtype=dtype)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.from_numpy(data.dtype) is dtype):
         return FUNCTIONS["from_numpy"](data)
     return tensor(data, dtype=dtype, device=device)
@@ -167,7 +167,7 @@ def full(
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if isinstance(fill_value, Tensor):
         d = dtype or fill_value.dtype
-        return place(METHODS["expand"](fill_value.to(d), shape).clone(), device, requires_grad)  # type: ignore[attr-defined]
+        return place(METHODS["expand"](fill_value.to(d), shape).clone(), device, requires_grad)
     d = dtype or dtypes.of_scalar(fill_value)
     if isinstance(fill_value, float) and not math.isfinite(fill_value) and d.kind in "iub":
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")

@@ -37,7 +37,7 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
     now = MODES.now
     if now.capture is not None:
         now.capture.read(tensors)
-    inputs = []
+    inputs: Any = []
     for t in tensors:
         try:
             inputs.append(t._node if t._simple else t._read())
@@ -46,7 +46,7 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
     if now.autocast is not None:
         if op.name in MIXED and mixed(inputs):
             return _in_single(op, tensors, attrs)
-        inputs = cast_inputs(op, inputs, now.autocast)  # type: ignore[arg-type, assignment]
+        inputs = cast_inputs(op, inputs, now.autocast)
     node = record(op, tuple(inputs), op.intern(attrs) if attrs else NO_ATTRS)
     if node.dtype is None:
         parts = [source.project(node, index=i) for i in range(len(node.shape))]
@@ -101,7 +101,7 @@ def read(tensor: Tensor) -> Node:
     capture = MODES.now.capture
     if capture is not None:
         capture.read((tensor,))
-    return tensor._node if tensor._simple else tensor._read()  # type: ignore[return-value]
+    return tensor._node if tensor._simple else tensor._read()
 
 
 SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_, Sym)
@@ -241,8 +241,8 @@ def assign(tensor: Tensor, new: Tensor) -> Tensor:
     """Stores a computed result into `tensor`'s storage without copying. Shapes and dtypes must agree. Returns `tensor`."""
     node = read(new)
     old = tensor._node if tensor._base is None else tensor._read()
-    if node.shape != old.shape or node.dtype is not old.dtype:  # type: ignore[union-attr]
-        raise ShapeError(f"assign: cannot store {node.dtype}{list(node.shape)} into {old.dtype}{list(old.shape)}")  # type: ignore[union-attr]
+    if node.shape != old.shape or node.dtype is not old.dtype:
+        raise ShapeError(f"assign: cannot store {node.dtype}{list(node.shape)} into {old.dtype}{list(old.shape)}")
     return tensor._write(node)
 
 
@@ -254,12 +254,12 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
     tensor._check_writable()
     base = tensor._base
     old = tensor._node if base is None else tensor._read()
-    if node.dtype is not old.dtype:  # type: ignore[union-attr]
-        if not dtypes.can_cast(node.dtype, old.dtype):  # type: ignore[union-attr]
-            raise DTypeError(f"result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name} ({name})")  # type: ignore[union-attr]
-        node = cast_node(node, old.dtype)  # type: ignore[union-attr]
-    if node.shape != old.shape:  # type: ignore[union-attr]
-        raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")  # type: ignore[union-attr]
+    if node.dtype is not old.dtype:
+        if not dtypes.can_cast(node.dtype, old.dtype):
+            raise DTypeError(f"result type {node.dtype.name} can't be cast to the desired output type {old.dtype.name} ({name})")
+        node = cast_node(node, old.dtype)
+    if node.shape != old.shape:
+        raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")
     in_place.add(node)
     tensor._write(node)
     if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
@@ -279,7 +279,7 @@ def evaluate(tensors: Iterable[Tensor]) -> None:
     if MODES.capture is not None:
         MODES.capture.evaluate(tensors)
         return
-    evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors], sweep=True)  # type: ignore[misc]
+    evaluator.evaluate([t._node if t._base is None else t._read() for t in tensors], sweep=True)
 
 
 def nan_check() -> Callable[[Node, Sequence[Node | None]], None] | None:

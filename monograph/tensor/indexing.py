@@ -198,7 +198,7 @@ def expand_masks(view: Tensor, advanced: dict[int, Tensor]) -> tuple[tuple[int, 
                 indices.append(from_host(where))
         else:
             dims.append(at)
-            indices.append(t if t.dtype is dtypes.int64 else t.to(dtypes.int64))  # type: ignore[attr-defined]
+            indices.append(t if t.dtype is dtypes.int64 else t.to(dtypes.int64))
     try:
         shape = broadcast_all([read(i).shape for i in indices])
     except ShapeError:

@@ -187,17 +187,17 @@ def from_numpy(array: np.ndarray) -> Tensor:
         else:
             array = np.ascontiguousarray(array)
     t = wrap(source.from_value(Buffer.from_array(array), tuple(array.shape), d))
-    t._shared, t._simple = Shared(t._node.value), False  # type: ignore[union-attr]
+    t._shared, t._simple = Shared(t._node.value), False
     return METHODS["permute"](t, order) if order else t
 
 
 def item(self: Tensor) -> Any:
     """The value of a one-element tensor as a Python number."""
     node = self._node if self._simple else self._read()
-    if node.numel != 1:  # type: ignore[union-attr]
-        raise RuntimeError(f"a Tensor with {node.numel} elements cannot be converted to Scalar")  # type: ignore[union-attr]
+    if node.numel != 1:
+        raise RuntimeError(f"a Tensor with {node.numel} elements cannot be converted to Scalar")
     value = host_array(self).reshape(())[()]
-    return float(value) if node.dtype is dtypes.bfloat16 else value.item()  # type: ignore[union-attr]
+    return float(value) if node.dtype is dtypes.bfloat16 else value.item()
 
 
 def tolist(self: Tensor) -> Any:
@@ -302,7 +302,7 @@ def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if not self.is_leaf:
         raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment")
     node = self._node if self._base is None and self._shared is None else node_of(self.detach())
-    made = wrap(source.clone(node))  # type: ignore[arg-type]
+    made = wrap(source.clone(node))
     made.__class__ = self.__class__
     memo[id(self)] = made
     if self._leaf_flag:
@@ -338,8 +338,14 @@ def data_ptr(self: Tensor) -> int:
     base = self if self._base is None else self._base
     if base._shared is None:
         host_array(base)
-    start = base._node.value.ptr if base._shared is None else base._shared.buffer.ptr  # type: ignore[union-attr]
+    start = base._node.value.ptr if base._shared is None else base._shared.buffer.ptr
     return start + layout(self)[1] * self.dtype.itemsize
+
+
+def set_(self: Tensor, source: Tensor) -> Tensor:
+    """Makes this tensor a handle on `source`'s memory. Returns it."""
+    self.data = source
+    return self
 
 
 def _number(kind: Any) -> Any:
@@ -376,7 +382,7 @@ METHODS.update(
     ndimension=lambda self: self.ndim,
     numel=lambda self: node_of(self).numel, nelement=lambda self: node_of(self).numel, element_size=lambda self: self.dtype.itemsize,
     is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex, get_device=lambda self: -1,
-    set_=lambda self, other: setattr(self, "data", other) or self,
+    set_=set_,
 )  # fmt: skip
 for _name, _dtype in {
     "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64,
@@ -396,4 +402,4 @@ _PROPERTIES = {
     "nbytes": lambda self: self.numel() * self.dtype.itemsize, "real": lambda self: self, "is_nested": lambda self: False,
 }  # fmt: skip
 for _name, _function in _PROPERTIES.items():
-    METHODS[_name] = property(_function)  # type: ignore[assignment]
+    METHODS[_name] = property(_function)

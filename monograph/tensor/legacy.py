@@ -44,7 +44,7 @@ def construct(dtype: DType, name: str, args: tuple[Any, ...], kwargs: dict[str, 
         if isinstance(first, Tensor):
             if first.dtype is not dtype:
                 raise TypeError(f"{name}() takes a tensor of dtype {dtype.name}, got {first.dtype.name}; use tensor.to({dtype.name})")
-            return first.detach().view(first.shape)  # type: ignore[attr-defined]
+            return first.detach().view(first.shape)
         if isinstance(first, Size):
             return FUNCTIONS["empty"](tuple(first), dtype=dtype, device=device)
         if isinstance(first, np.ndarray):

@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 
 from monograph.core import dtype as dtypes
-from monograph.core.shape import broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
-from monograph.ops import activation, compare, elementwise, source
+from monograph.ops import compare, elementwise, source
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import (
     SCALAR_TYPES,
-    apply,
     cast_node,
-    common_dtype,
     emit,
     floating_operands,
     operands,
@@ -26,8 +23,8 @@ from monograph.tensor.dispatch import (
     store,
 )
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}  # public functions of this file
-METHODS: dict[str, Callable[..., Any]] = {}  # the same, and in-place forms, as Tensor methods
+FUNCTIONS: dict[str, Any] = {}  # public functions of this file
+METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
 
 
 def deliver(result: Any, out: Tensor | None) -> Any:
@@ -44,7 +41,7 @@ def deliver(result: Any, out: Tensor | None) -> Any:
     return out
 
 
-def publish(name: str, function: Callable[..., Any], method: bool = True, in_place: bool = False) -> Callable[..., Any]:
+def publish(name: str, function: Any, method: bool = True, in_place: bool = False) -> Callable[..., Any]:
     """Makes `function` public as monograph.<name>, Tensor.<name> and, if wanted, Tensor.<name>_."""
     function.__name__ = function.__qualname__ = name
     FUNCTIONS[name] = function
@@ -85,7 +82,11 @@ def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "")
     return publish(name, function, in_place=True)
 
 
-for _name in "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv sigmoid".split():
+_FLOATING = (
+    "sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc erfinv "
+    "sigmoid"
+)
+for _name in _FLOATING.split():
     unary(_name, getattr(elementwise, _name), True)
 for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "relu": "b"}.items():
     unary(_name, getattr(elementwise, _name), False, _refuse)
@@ -279,139 +280,10 @@ for _alias, _of in {"subtract": "sub", "divide": "div", "true_divide": "div"}.it
     METHODS[_alias + "_"] = METHODS[_of + "_"]
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:  # noqa: A002
-    """input where the condition holds, other elsewhere, broadcast; with the condition alone: `nonzero(as_tuple=True)`."""
-    if input is None and other is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[attr-defined]
-    c = read(condition)
-    if c.dtype is not dtypes.bool_:
-        if c.dtype is not dtypes.uint8:
-            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {c.dtype.name}")
-        c = cast_node(c, dtypes.bool_)
-    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
-        a = scalar_node(input, dtypes.of_scalar(input))
-        b = scalar_node(other, dtypes.of_scalar(other))
-        to = dtypes.promote(a.dtype, b.dtype)
-        a, b = cast_node(a, to), cast_node(b, to)
-    else:
-        a, b = operands(input, other, "where")
-    return deliver(emit(elementwise.where, c, a, b), out)
-
-
-FUNCTIONS["where"] = where
-METHODS["where"] = lambda self, condition, other: where(condition, self, other)
-
-
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A002
-    """`value` where the mask holds, input elsewhere."""
-    x, m = read(input), read(mask)
-    if m.dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {m.dtype.name}")
-    if isinstance(value, Tensor):
-        v = read(value)
-        if v.shape:
-            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {len(v.shape)} dimension(s)")
-        v = cast_node(v, x.dtype)
-    else:
-        v = cast_node(scalar_node(value, x.dtype), x.dtype)
-    return emit(elementwise.where, m, v, x)
-
-
-publish("masked_fill", masked_fill, in_place=True)
-
-
-def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """Limits every element to [min, max]; NaN stays NaN. Bounds are numbers or tensors, at least one given."""
-    if min is None and max is None:
-        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
-    x = read(input)
-    numbers = all(b is None or isinstance(b, int | float) for b in (min, max))
-    if numbers and x.dtype.kind != "b" and (x.dtype.kind == "f" or all(b is None or isinstance(b, int) for b in (min, max))):
-        return deliver(apply(activation.clamp, input, min=min, max=max), out)
-    result: Any = input
-    for bound, op in ((min, elementwise.maximum), (max, elementwise.minimum)):
-        if bound is not None:
-            result = emit(op, *operands(result, bound, "clamp"))
-    return deliver(result, out)
-
-
-publish("clamp", clamp, in_place=True)
-FUNCTIONS["clip"] = METHODS["clip"] = clamp
-METHODS["clip_"] = METHODS["clamp_"]
-publish("clamp_min", lambda input, min: clamp(input, min=min), in_place=True)
-publish("clamp_max", lambda input, max: clamp(input, max=max), in_place=True)
-
-
-def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
-    """input + weight * (end - input)."""
-    a, b = operands(input, end, "lerp")
-    w = scalar_node(weight, a.dtype) if isinstance(weight, SCALAR_TYPES) else cast_node(read(weight), a.dtype)
-    return emit(activation.lerp, a, b, w)
-
-
-publish("lerp", lerp, in_place=True)
-
-
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """input + value * tensor1 * tensor2."""
-    return deliver(add(input, FUNCTIONS["mul"](_times(tensor1, value), tensor2)), out)
-
-
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """input + value * tensor1 / tensor2."""
-    return deliver(add(input, div(_times(tensor1, value), tensor2)), out)
-
-
-def _times(x: Tensor, value: Any) -> Tensor:
-    return x if value == 1 else FUNCTIONS["mul"](x, value)
-
-
-publish("addcmul", addcmul, in_place=True)
-publish("addcdiv", addcdiv, in_place=True)
-
-
 def to_dtype(input: Tensor, dtype: dtypes.dtype) -> Tensor:  # noqa: A002
     """The tensor in another dtype (itself if it has it already)."""
     node = read(input)
     return input if node.dtype is dtype else emit(elementwise.cast, node, dtype=dtype)
-
-
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:  # noqa: A002
-    """|input - other| <= atol + rtol * |other|, element by element."""
-    a, b = read(input), read(other)
-    if a.dtype is not b.dtype:
-        raise RuntimeError(f"{a.dtype.name} did not match {b.dtype.name}")
-    to = a.dtype if a.dtype.kind == "f" else dtypes.float64
-    x, y = cast_node(a, to), cast_node(b, to)
-    bound = elementwise.abs(y) * rtol + atol
-    near = compare.le(elementwise.abs(elementwise.sub(x, y)), bound)
-    finite = compare.logical_and(compare.isfinite(x), compare.isfinite(y))
-    result = compare.logical_or(compare.eq(x, y), compare.logical_and(near, finite))
-    if equal_nan:
-        result = compare.logical_or(result, compare.logical_and(compare.isnan(x), compare.isnan(y)))
-    return emit(source.clone, result)
-
-
-publish("isclose", isclose)
-
-
-def same_shape(a: Tensor, b: Tensor) -> tuple[Any, ...]:
-    """The broadcast shape of two tensors."""
-    return broadcast(read(a).shape, read(b).shape)
-
-
-def result_type(tensor: Any, other: Any) -> dtypes.dtype:
-    """The dtype that an op on the two would have."""
-    a = read(tensor) if isinstance(tensor, Tensor) else None
-    b = read(other) if isinstance(other, Tensor) else None
-    if a is None and b is None:
-        return dtypes.promote(dtypes.of_scalar(tensor), dtypes.of_scalar(other))
-    a = a if a is not None else scalar_node(tensor, b.dtype)  # type: ignore[union-attr]
-    b = b if b is not None else scalar_node(other, a.dtype)
-    return common_dtype(a, b)
-
-
-FUNCTIONS["result_type"] = result_type
 
 
 OPERANDS = (Tensor, *SCALAR_TYPES, np.ndarray)
@@ -431,7 +303,8 @@ def _python_operators() -> None:
         return method
 
     pairs = {
-        "add": add, "sub": sub, "mul": FUNCTIONS["mul"], "truediv": div, "floordiv": floor_divide, "mod": FUNCTIONS["remainder"], "pow": pow,
+        "add": add, "sub": sub, "mul": FUNCTIONS["mul"], "truediv": div, "floordiv": floor_divide, "mod": FUNCTIONS["remainder"],
+        "pow": pow,
         "and": FUNCTIONS["bitwise_and"], "or": FUNCTIONS["bitwise_or"], "xor": FUNCTIONS["bitwise_xor"],
         "lshift": FUNCTIONS["bitwise_left_shift"], "rshift": FUNCTIONS["bitwise_right_shift"],
     }  # fmt: skip
@@ -445,7 +318,8 @@ def _python_operators() -> None:
     METHODS["__abs__"] = FUNCTIONS["abs"]
     METHODS["__invert__"] = FUNCTIONS["bitwise_not"]
     in_place = {
-        "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_", "imod": "remainder_", "ipow": "pow_",
+        "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_", "imod": "remainder_",
+        "ipow": "pow_",
         "iand": "bitwise_and_", "ior": "bitwise_or_", "ixor": "bitwise_xor_",
     }  # fmt: skip
     for name, method in in_place.items():

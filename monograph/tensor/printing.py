@@ -131,7 +131,7 @@ def to_string(self: Tensor) -> str:
     )
     if not natural:
         parts.append(f"dtype={node.dtype}")
-    function = self.grad_fn  # type: ignore[attr-defined]
+    function = self.grad_fn
     if function is not None:
         parts.append(f"grad_fn=<{function.name()}>")
     elif self.requires_grad:
@@ -142,7 +142,7 @@ def to_string(self: Tensor) -> str:
 def formatted(self: Tensor, spec: str) -> str:
     """f"{t:.3f}" of a 0-d tensor formats its number; other tensors take no format."""
     if not node_of(self).shape and self.device is not META:
-        return format(self.item(), spec)  # type: ignore[attr-defined]
+        return format(self.item(), spec)
     if spec:
         raise TypeError(
             f"unsupported format string {spec!r} for a tensor of shape {list(node_of(self).shape)}: only 0-d tensors format as numbers"

@@ -311,7 +311,7 @@ publish("topk", topk)
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
     """The lower median of all elements, or (values, indices) along `dim`."""
     if dim is None:
-        flat = input.flatten()  # type: ignore[attr-defined]
+        flat = input.flatten()
         n = flat.numel()
         return sort_(flat).values[(n - 1) // 2]
     values, indices = sort_(input, dim)

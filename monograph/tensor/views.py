@@ -244,7 +244,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def _reshape_in_place(self: Tensor, changed: Tensor) -> Tensor:
     """squeeze_, unsqueeze_, t_ ...: the handle itself becomes the view."""
     if self._base is None:
-        base = wrap(self._node)  # type: ignore[arg-type]
+        base = wrap(self._node)
         base._leaf_flag, base._simple = self._leaf_flag, self._simple
         self._base, self._steps, self._node, self._simple = base, changed._steps, None, False
     else:

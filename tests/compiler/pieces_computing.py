@@ -201,7 +201,7 @@ def reduction(b: Builder) -> object:
         return b.emit(f"{x.name}.{kind}({args})", lambda d: settle(k, d))
     if kind in ("any", "all"):
         return b.emit(f"{x.name}.{kind}({args})", lambda d: Known(1.0)) if k.exact else None
-    if kind == "arg" and k.exact and count and x.dtype != "bool":
+    if kind == "arg" and k.exact and x.size and x.dtype != "bool":
         at = f"dim={b.between(0, x.ndim - 1)}, keepdim={keep}" if x.ndim and b.chance(2) else ""
         return b.emit(f"{x.name}.{b.pick(('argmax', 'argmin'))}({at})", lambda d: Known(float(max(1, x.size))))
     if kind == "prod" and count <= 4 and x.ndim:

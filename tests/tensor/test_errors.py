@@ -34,7 +34,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: ones(2, requires_grad=True).add_(1), RuntimeError,
         "a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`.",
     ),
-    "in-place dtype": (lambda: ones(2, dtype=mg.int64).add_(0.5), RuntimeError, "result type float32 can't be cast to the desired output type int64 (add_)"),
+    "in-place dtype": (
+        lambda: ones(2, dtype=mg.int64).add_(0.5), RuntimeError,
+        "result type float32 can't be cast to the desired output type int64 (add_)",
+    ),
     "in-place shape": (
         lambda: ones(3).add_(ones(2, 3)), RuntimeError, "output with shape [3] doesn't match the broadcast shape [2, 3] (add_)",
     ),
@@ -43,15 +46,24 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "expected m1 and m2 to have the same dtype, but got: float32 != float64. Convert one with .to(float32).",
     ),
     "mean of integers": (lambda: mg.arange(3).mean(), RuntimeError, "Use x.float().mean()"),
-    "truth of many": (lambda: bool(ones(2)), RuntimeError, "Boolean value of Tensor with more than one value is ambiguous. Use .any() or .all()"),
+    "truth of many": (
+        lambda: bool(ones(2)), RuntimeError,
+        "Boolean value of Tensor with more than one value is ambiguous. Use .any() or .all()",
+    ),
     "item of many": (lambda: ones(2).item(), RuntimeError, "a Tensor with 2 elements cannot be converted to Scalar"),
     "numpy of a leaf": (lambda: ones(2, requires_grad=True).numpy(), RuntimeError, "Use tensor.detach().numpy() instead."),
-    "no such device": (lambda: ones(2, device="cuda"), RuntimeError, "device 'cuda' is not available: this build of monograph computes on 'cpu'"),
+    "no such device": (
+        lambda: ones(2, device="cuda"), RuntimeError,
+        "device 'cuda' is not available: this build of monograph computes on 'cpu'",
+    ),
     "grad of a vector": (
         lambda: (ones(2, requires_grad=True) * 2).backward(), RuntimeError,
         "grad can be implicitly created only for scalar outputs; this one has shape [2]: reduce it first, or pass gradient=",
     ),
-    "no grad anywhere": (lambda: ones(2).sum().backward(), RuntimeError, "element 0 of tensors does not require grad and does not have a grad_fn"),
+    "no grad anywhere": (
+        lambda: ones(2).sum().backward(), RuntimeError,
+        "element 0 of tensors does not require grad and does not have a grad_fn",
+    ),
     "integer leaf": (
         lambda: mg.arange(3).requires_grad_(), RuntimeError,
         "only Tensors of floating point and complex dtype can require gradients, got monograph.int64",

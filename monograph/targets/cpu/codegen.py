@@ -22,7 +22,7 @@ from monograph.core.knobs import define_knob
 from monograph.runtime.threads import setting
 from monograph.targets.cpu.features import cpu_features
 
-compile_threads = define_knob("compile_threads", 0, "threads that compile kernels (0: as many as run them, at most 8)")
+compile_threads = define_knob("compile_threads", 1, "threads that compile kernels at a cold start (0: as many as run them, at most 8)")
 
 MAX_COMPILE_THREADS = 8
 CODEGEN_LEVEL = 2
