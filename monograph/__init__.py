@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from math import e, inf, nan, pi
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monograph.compat.finding import answer_below_monograph as _answer_below_monograph
 from monograph.compat.finding import find as _find
@@ -26,6 +26,9 @@ from monograph.tensor import FUNCTIONS as _FUNCTIONS
 from monograph.tensor.core import Device as device
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.dispatch import evaluate as _evaluate
+
+if TYPE_CHECKING:
+    from monograph.tensor.functions import *  # noqa: F403 - the same names, with their signatures
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""Writes the type stubs of the tensor room from what it installs at run time: `declared.pyi` (methods of Tensor), `functions.pyi` (functions).
+"""Writes the type stubs of the tensor room from what it installs at run time: `declared.pyi` and `functions.pyi`.
 
     python scripts/write_stubs.py          # write them
     python scripts/write_stubs.py --check  # exit status 1 if they are out of step
@@ -14,24 +14,28 @@ from typing import Any
 
 ROOM = Path(__file__).parent.parent / "monograph" / "tensor"
 KNOWN = {
-    "Any", "Callable", "Iterator", "None", "RemovableHandle", "Sequence", "Size", "Tensor", "bool", "complex", "dict", "float", "int", "list", "np", "ndarray",
-    "object", "str", "tuple", "type", "DType", "Device", "Generator",
+    "Any", "Callable", "Iterator", "None", "RemovableHandle", "Sequence", "Size", "Tensor", "bool", "complex", "dict", "float", "int", "list",
+    "np", "ndarray", "object", "str", "tuple", "type", "DType", "Device", "Generator",
 }  # fmt: skip
 RENAMED = {"dtypes.dtype": "DType", "Dims": "int | Sequence[int] | None"}
 # Tensor has methods and the room has functions and dtypes of these names.
 BUILTINS = re.compile(r"(?<![\w.])(bool|complex|dict|float|int|list|object|str|tuple|type)(?!\w)")
-BINARY = "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift rshift lt le gt ge".split()
+BINARY = (
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift rshift "
+    "lt le gt ge"
+).split()
 SPECIAL = {
     **{f"__{name}__": "(self, other: Any) -> Tensor" for name in BINARY},
     **{f"__i{name}__": "(self, other: Any) -> Tensor" for name in "add sub mul truediv floordiv mod pow and or xor".split()},
     **{f"__{name}__": "(self) -> Tensor" for name in "neg pos abs invert".split()},
     "__eq__": "(self, other: object) -> Any", "__ne__": "(self, other: object) -> Any", "__hash__": "(self) -> int",
     "__getitem__": "(self, key: Any) -> Tensor", "__setitem__": "(self, key: Any, value: Any) -> None", "__len__": "(self) -> int",
-    "__iter__": "(self) -> Iterator[Tensor]", "__contains__": "(self, value: Any) -> bool", "__int__": "(self) -> int", "__float__": "(self) -> float",
-    "__complex__": "(self) -> complex", "__index__": "(self) -> int", "__array__": "(self, dtype: Any = ..., copy: Any = ...) -> np.ndarray",
+    "__iter__": "(self) -> Iterator[Tensor]", "__contains__": "(self, value: Any) -> bool", "__int__": "(self) -> int",
+    "__float__": "(self) -> float", "__complex__": "(self) -> complex", "__index__": "(self) -> int", "__array__": "(self, dtype: Any = ..., copy: Any = ...) -> np.ndarray",
     "__dlpack__": "(self, **kwargs: Any) -> Any", "__dlpack_device__": "(self) -> tuple[int, int]", "__getattr__": "(self, name: str) -> Any",
 }  # fmt: skip
 HEAD = '''"""{what} Written by scripts/write_stubs.py."""
+# ruff: noqa: E501, F401, I001 - a line for each name, one head for both stubs
 
 import builtins
 from collections.abc import Callable, Iterator, Sequence
@@ -73,8 +77,8 @@ def signature(function: Any, returns: str = "Any") -> str:
             starred = True
         prefix = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         starred = starred or p.kind is p.VAR_POSITIONAL
-        kind = "" if p.name == "self" else f": {annotation(p.annotation)}"
-        parts.append(f"{prefix}{p.name}{kind}{'' if p.default is p.empty else ' = ...' if kind else '=...'}")
+        kind = f": {annotation(p.annotation)}"
+        parts.append(f"{prefix}{p.name}{kind}{'' if p.default is p.empty else ' = ...'}")
     result = annotation(found.return_annotation) if found.return_annotation is not found.empty else returns
     return f"({', '.join(parts)}) -> {result}"
 
@@ -89,7 +93,7 @@ def method(name: str, function: Any) -> str:
     if name.endswith("_") and not name.endswith("__"):
         return f"    def {name}(self, *args: Any, **kwargs: Any) -> Tensor: ..."
     text = signature(function, "Any")
-    first = re.match(r"\((\w+)[^,)]*", text)
+    first = re.match(r"\((\w+)(: [^,)\[]*(\[[^\]]*\])?[^,)]*)?", text)
     assert first is not None, f"Tensor.{name} takes no self: {text}"
     return f"    def {name}(self{text[first.end() :]}: ..."
 
@@ -104,7 +108,7 @@ def stubs() -> dict[Path, str]:
     methods = [method(n, f) for n, f in sorted(names.items()) if n in SPECIAL or not n.startswith("__")]
     functions = []
     for name, f in sorted(FUNCTIONS.items()):
-        if name.startswith("_"):
+        if name.startswith("_") or name == "Generator":
             continue
         if isinstance(f, kind_of_dtype):
             functions.append(f"{name}: DType")

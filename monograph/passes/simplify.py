@@ -71,8 +71,8 @@ def _rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         if numel(inputs[0].shape if d is None else inputs[0].shape[d : d + 1]) == 1:
             return source.constant(0, node.dtype, node.shape)
     elif op is movement.slice:
-        a = node.attrs
-        if inputs[0].shape == node.shape and not any(a.starts) and all(s == 1 for s in a.steps):  # type: ignore[attr-defined]
+        cut: Any = node.attrs
+        if inputs[0].shape == node.shape and not any(cut.starts) and all(s == 1 for s in cut.steps):
             return inputs[0]
     return None
 

@@ -15,12 +15,15 @@ class Region:
 
     __slots__ = ("__weakref__", "buffer", "nbytes", "offset", "ptr")
 
+    buffer: Buffer
+    offset: int
+
     def __init__(self, buffer: Buffer | Region, offset: int) -> None:
-        if isinstance(buffer, Region):
-            buffer, offset = buffer.buffer, buffer.offset + offset
-        self.buffer, self.offset = buffer, offset
-        self.ptr = buffer.ptr + offset
-        self.nbytes = buffer.nbytes - offset
+        whole = buffer.buffer if isinstance(buffer, Region) else buffer
+        start = buffer.offset + offset if isinstance(buffer, Region) else offset
+        self.buffer, self.offset = whole, start
+        self.ptr = whole.ptr + start
+        self.nbytes = whole.nbytes - start
 
     @property
     def writable(self) -> bool:

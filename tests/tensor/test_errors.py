@@ -17,7 +17,8 @@ ones, tensor = mg.ones, mg.tensor
 MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "shapes that do not broadcast": (
         lambda: ones(2, 3) + ones(2, 4), RuntimeError,
-        "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1: shapes [2, 3] and [2, 4] do not broadcast",
+        "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1: "
+        "shapes [2, 3] and [2, 4] do not broadcast",
     ),
     "matmul": (lambda: ones(2, 3) @ ones(2, 3), RuntimeError, "2x3 and 2x3"),
     "view of other size": (lambda: ones(2, 3).view(4), RuntimeError, "shape '[4]' is invalid for input of size 6 (shape [2, 3])"),

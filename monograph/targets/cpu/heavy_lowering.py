@@ -149,7 +149,8 @@ def _(h: Heavy, node: Node) -> list[PlannedStep]:
 
 def _merged_batch(batch: tuple[int, ...], walks: list[tuple[int, ...]]) -> int | None:
     """How many batch dims are left after joining even ones; None if more than the kernel takes."""
-    count, last = 0, None
+    count = 0
+    last: int | None = None
     for i, n in enumerate(batch):
         if n == 1:
             continue
@@ -220,13 +221,12 @@ def _ordered(op: OpDef) -> None:
         x = node.inputs[0]
         a: Any = node.attrs
         values, indices = h.output(node, 0), h.output(node, 1)
-        wanted = {"values": values is not None, "indices": indices is not None}
         if values is None and indices is None:
             return []
         if op is sort.sort:
-            calls = plan_sort(x.dtype.name, _lines(x.shape, a.dim), a.descending, **wanted)
+            calls = plan_sort(x.dtype.name, _lines(x.shape, a.dim), a.descending, values=values is not None, indices=indices is not None)
         else:
-            calls = plan_topk(x.dtype.name, _lines(x.shape, a.dim), a.k, a.largest, **wanted)
+            calls = plan_topk(x.dtype.name, _lines(x.shape, a.dim), a.k, a.largest, values=values is not None, indices=indices is not None)
         return h.steps(node, calls, [h.ref(x), Ref(values) if values is not None else None, Ref(indices) if indices is not None else None], outputs=2)
 
 
@@ -393,7 +393,7 @@ def _memory(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray
     count = prod(shape)
     if not count:
         return np.empty(shape, dtype)
-    return np.frombuffer((ctypes.c_char * (count * dtype.itemsize)).from_address(address), dtype).reshape(shape)
+    return np.frombuffer(memoryview((ctypes.c_char * (count * dtype.itemsize)).from_address(address)), dtype).reshape(shape)
 
 
 def host_steps(h: Heavy, node: Node) -> list[PlannedStep]:

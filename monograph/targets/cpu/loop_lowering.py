@@ -77,14 +77,13 @@ class LoopWriter:
 
     # ---- instructions ----
     def emit(self, op: str, args: tuple[int, ...], dtype: str, attrs: tuple[Any, ...] = ()) -> int:
-        key = (op, args, dtype, attrs) if op not in ("store", "reduce") else None
-        if key is not None and key in self.values and (op != "const" or str(attrs) == self.values.get(("text", key))):
+        # Constants by their text: 1, 1.0 and True are equal in Python, 0.0 and -0.0 too.
+        key = None if op in ("store", "reduce") else (op, args, dtype, str(attrs) if op == "const" else attrs)
+        if key is not None and key in self.values:
             return self.values[key]
         self.instrs.append(Instr(op, args, dtype, attrs))
         if key is not None:
             self.values[key] = len(self.instrs) - 1
-            if op == "const":
-                self.values["text", key] = str(attrs)  # type: ignore[assignment]
         cycles = cost(op) if op not in ("load", "store", "const", "index", "reduce", "gather") else 1
         if self.row_now:
             self.row_cycles += cycles

@@ -22,11 +22,16 @@ from monograph.targets.llvm.ir import Fn, Module, Val
 class Features(Protocol):
     """What is read of the processor's description (`targets.cpu.CpuFeatures` has it)."""
 
-    vector_bytes: int
-    l1d: int
-    l2: int
-    cores: int
-    architecture: str
+    @property
+    def vector_bytes(self) -> int: ...
+    @property
+    def l1d(self) -> int: ...
+    @property
+    def l2(self) -> int: ...
+    @property
+    def cores(self) -> int: ...
+    @property
+    def architecture(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
