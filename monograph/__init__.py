@@ -6,8 +6,9 @@ This is the front door: everything public is here under torch's name. Nobody ins
 from __future__ import annotations
 
 import importlib
+import typing as _typing
 from math import e, inf, nan, pi
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monograph.compat.finding import answer_below_monograph as _answer_below_monograph
 from monograph.compat.finding import find as _find
@@ -27,7 +28,7 @@ from monograph.tensor.core import Device as device
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.dispatch import evaluate as _evaluate
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from monograph.tensor.functions import *  # noqa: F403 - the same names, with their signatures
 
 __version__ = "0.1.0"
@@ -123,13 +124,13 @@ for _name in (
     setattr(Tensor, _name, _late(_name))
 
 __all__ = sorted(
-    [
+    {
         *("Size", "Tensor", "device", "dtype", "e", "enable_grad", "eval", "get_num_threads", "inf", "inference_mode", "is_grad_enabled"),
         *("is_inference_mode_enabled", "nan", "newaxis", "no_grad", "pi", "set_grad_enabled", "set_num_threads"),
         *(name for name in _FUNCTIONS if not name.startswith("_")),
         *_MODULES,
         *_LAZY,
-    ]
+    }
 )
 
 

@@ -14,15 +14,15 @@ from typing import Any
 
 ROOM = Path(__file__).parent.parent / "monograph" / "tensor"
 KNOWN = {
-    "Any", "Callable", "Iterator", "None", "RemovableHandle", "Sequence", "Size", "Tensor", "bool", "complex", "dict", "float", "int", "list",
-    "np", "ndarray", "object", "str", "tuple", "type", "DType", "Device", "Generator",
+    "Any", "Callable", "Iterator", "None", "RemovableHandle", "Sequence", "Size", "Tensor", "bool", "complex", "dict", "float", "int",
+    "list", "np", "ndarray", "object", "str", "tuple", "type", "DType", "Device", "Generator",
 }  # fmt: skip
 RENAMED = {"dtypes.dtype": "DType", "Dims": "int | Sequence[int] | None"}
 # Tensor has methods and the room has functions and dtypes of these names.
 BUILTINS = re.compile(r"(?<![\w.])(bool|complex|dict|float|int|list|object|str|tuple|type)(?!\w)")
 BINARY = (
-    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift rshift "
-    "lt le gt ge"
+    "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift "
+    "rshift lt le gt ge"
 ).split()
 SPECIAL = {
     **{f"__{name}__": "(self, other: Any) -> Tensor" for name in BINARY},
@@ -31,11 +31,13 @@ SPECIAL = {
     "__eq__": "(self, other: object) -> Any", "__ne__": "(self, other: object) -> Any", "__hash__": "(self) -> int",
     "__getitem__": "(self, key: Any) -> Tensor", "__setitem__": "(self, key: Any, value: Any) -> None", "__len__": "(self) -> int",
     "__iter__": "(self) -> Iterator[Tensor]", "__contains__": "(self, value: Any) -> bool", "__int__": "(self) -> int",
-    "__float__": "(self) -> float", "__complex__": "(self) -> complex", "__index__": "(self) -> int", "__array__": "(self, dtype: Any = ..., copy: Any = ...) -> np.ndarray",
-    "__dlpack__": "(self, **kwargs: Any) -> Any", "__dlpack_device__": "(self) -> tuple[int, int]", "__getattr__": "(self, name: str) -> Any",
+    "__float__": "(self) -> float", "__complex__": "(self) -> complex", "__index__": "(self) -> int",
+    "__array__": "(self, dtype: Any = ..., copy: Any = ...) -> np.ndarray",
+    "__dlpack__": "(self, **kwargs: Any) -> Any", "__dlpack_device__": "(self) -> tuple[int, int]",
+    "__getattr__": "(self, name: str) -> Any",
 }  # fmt: skip
 HEAD = '''"""{what} Written by scripts/write_stubs.py."""
-# ruff: noqa: E501, F401, I001 - a line for each name, one head for both stubs
+# ruff: noqa: E501, F401 - a line for each name, one head for both stubs
 
 import builtins
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """Batching: a graph recorded for one example, recorded again for a whole batch, with the batch as the first dimension of every value.
 
-Each op is batched by a rule of its kind (`batching_rules.py`): elementwise ops align dimensions, reductions and movements shift them, products and
-convolutions take the batch into their own. A composite without a rule is batched through its decomposition. What has neither is
+Each op is batched by a rule of its kind (`batching_rules.py`): elementwise ops align dimensions, reductions and movements shift them,
+products and convolutions take the batch into their own. A composite without a rule is batched through its decomposition. What has neither is
 computed example by example and stacked.
 """
 
@@ -28,8 +28,8 @@ class RandomnessError(MonographError):
 class Batch:
     """The batched values of a traced graph. `place` says what stands for its inputs, `run` records the rest.
 
-    `size` is the number of examples. `is_draw` tells whether a key node was drawn while tracing; `redraw(key, count)` gives fresh numbers for
-    all examples; `randomness` is "error", "same" or "different".
+    `size` is the number of examples. `is_draw` tells whether a key node was drawn while tracing; `redraw(key, count)` gives fresh numbers
+    for all examples; `randomness` is "error", "same" or "different".
     """
 
     def __init__(
@@ -78,7 +78,12 @@ class Batch:
         if not any(flag for _, flag in found):
             self._keep(node, node, False)
             return
-        self._keep(node, *self._batched(node, [n for n, _ in found], [f for _, f in found]))
+        enabled = MODES.grad
+        MODES.grad = enabled and bool(node.requires_grad)  # what was off the tape for one example stays off it
+        try:
+            self._keep(node, *self._batched(node, [n for n, _ in found], [f for _, f in found]))
+        finally:
+            MODES.grad = enabled
 
     def _batched(self, node: Node, xs: list[Node], flags: list[bool]) -> tuple[Node, bool]:
         if node.op is source.project:
@@ -112,12 +117,12 @@ class Batch:
     @staticmethod
     def _quietly(record_nodes: Callable[[], Any]) -> Any:
         """Nodes for one example are never computed: they do not wait for evaluation."""
-        pending, grad = MODES.pending, MODES.grad
-        MODES.pending, MODES.grad = [], False
+        pending = MODES.pending
+        MODES.pending = []
         try:
             return record_nodes()
         finally:
-            MODES.pending, MODES.grad = pending, grad
+            MODES.pending = pending
 
     def _one_by_one(self, node: Node, xs: list[Node], flags: list[bool]) -> Node:
         """Every example on its own, then stacked."""
@@ -138,8 +143,8 @@ class Batch:
     def _random(self, node: Node, found: list[tuple[Node, bool]]) -> None:
         if self.randomness == "error":
             raise RandomnessError(
-                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on "
-                "vmap or perform the randomness operation out of vmap"
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags "
+                "on vmap or perform the randomness operation out of vmap"
             )
         given = found[:-2]
         if self.randomness == "same":
@@ -166,28 +171,39 @@ class Batch:
     # ---- custom functions ----
     def _custom(self, node: Node, xs: list[Node], flags: list[bool]) -> Node:
         """A user's autograd.Function: its backward, which is written for one example, is batched when it is asked for."""
-        attrs: Any = node.attrs
-        inputs = tuple(every_example(self, x, f) if k < attrs.outputs else x for k, (x, f) in enumerate(zip(xs, flags, strict=True)))
-        taped = flags[attrs.outputs :]
+        outputs = node.attrs.outputs  # type: ignore[attr-defined]
+        inputs = tuple(every_example(self, x, f) if k < outputs else x for k, (x, f) in enumerate(zip(xs, flags, strict=True)))
+        new = record(node.op, inputs, node.attrs)
+        new.owner = _BatchedBackward(self, node, flags[outputs:])
+        return new
 
-        def backward(g: tuple[Node | None, ...], y: Node) -> list[Node | None]:
-            stand_ins = tuple(None if part is None else source.placeholder(part.shape[1:], part.dtype) for part in g)
-            found = self._quietly(lambda: attrs.backward(stand_ins, node))
-            for stand_in, part in zip(stand_ins, g, strict=True):
-                if stand_in is not None:
-                    self.place(stand_in, part)  # type: ignore[arg-type]
-            self.run([n for n in found if n is not None])
-            results: list[Node | None] = []
-            for n, was_batched in zip(found, taped, strict=True):
-                if n is None:
-                    results.append(None)
-                    continue
-                new, flag = self.value(n)
-                full = every_example(self, new, flag)
-                results.append(full if was_batched else sum_dims(full, dims=(0,), keepdim=False))
-            return results
 
-        return record(node.op, inputs, node.op.attrs(backward=backward, outputs=attrs.outputs))  # type: ignore[arg-type]
+class _BatchedBackward:
+    """The backward of a custom function (see `Function`), for a batch."""
+
+    def __init__(self, batch: Batch, node: Node, taped: list[bool]) -> None:
+        self._batch, self._node, self._taped = batch, node, taped
+        self.name, self.saves = node.owner.name, node.owner.saves
+
+    def __call__(self, g: tuple[Node | None, ...]) -> list[Node | None]:
+        batch = self._batch
+        stand_ins = []
+        for part in g:
+            one = None if part is None else source.placeholder(part.shape[1:], part.dtype)
+            if one is not None and part is not None:
+                one.requires_grad = part.requires_grad
+                batch.place(one, part)
+            stand_ins.append(one)
+        found = batch._quietly(lambda: self._node.owner(tuple(stand_ins)))
+        batch.run([n for n in found if n is not None])
+        results: list[Node | None] = []
+        for n, was_batched in zip(found, self._taped, strict=True):
+            if n is None:
+                results.append(None)
+                continue
+            full = every_example(batch, *batch.value(n))
+            results.append(full if was_batched else sum_dims(full, dims=(0,), keepdim=False))
+        return results
 
 
 def example(x: Node, i: int) -> Node:

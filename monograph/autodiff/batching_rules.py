@@ -1,7 +1,7 @@
 """Batching rules, by family.
 
-A rule is `rule(batch, node, xs, flags)`: `node` is the op for one example, `xs` stand for its inputs, and those flagged have the batch as their
-first dimension (at least one has). It gives the batched node, or None where it does not apply.
+A rule is `rule(batch, node, xs, flags)`: `node` is the op for one example, `xs` stand for its inputs, and those flagged have the batch as
+their first dimension (at least one has). It gives the batched node, or None where it does not apply.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from monograph.compat.modules import Forwarding
 from monograph.compat.paths import FORWARDS, MODULES, ROOM
 
 OURS = "monograph"
+_forwardings: dict[str, ModuleType] = {}  # made once; the import system enters them into sys.modules
 _PARENTS = {path.rpartition(".")[0] for path in (*MODULES, *FORWARDS)}
 
 
@@ -55,9 +56,9 @@ def forwarding(path: str) -> ModuleType | None:
         sources = (f"nn.{name}", "nn") if real(f"nn.{name}") is not None else None
     if sources is None:
         return None
-    made = Forwarding(f"{OURS}.{path}", *[module for module in map(real, sources) if module is not None])
-    sys.modules[made.__name__] = made
-    return made
+    if path not in _forwardings:
+        _forwardings[path] = Forwarding(f"{OURS}.{path}", *[module for module in map(real, sources) if module is not None])
+    return _forwardings[path]
 
 
 class Finder:

@@ -90,6 +90,19 @@ def by_name(name: str) -> dtype:
     return found
 
 
+def given(d: object, default: dtype) -> dtype:
+    """A `dtype=` argument: a dtype, one of Python's bool, int and float, or None for the default. Raises TypeError for anything else."""
+    if d is None:
+        return default
+    if isinstance(d, dtype):
+        return d
+    own = {bool: bool_, int: int64, float: float64}.get(d) if isinstance(d, type) else None
+    if own is None:
+        hint = f"monograph.{d}" if isinstance(d, str) and d in BY_NAME else "one such as monograph.float32"
+        raise TypeError(f"argument 'dtype' must be a monograph.dtype, not {type(d).__name__} {d!r}: write {hint}")
+    return own
+
+
 def from_numpy(np_dtype: object) -> dtype:
     """The dtype of a NumPy dtype; raises TypeError for one that tensors cannot hold (object, str, uint16 ...)."""
     key = np.dtype(np_dtype)  # type: ignore[call-overload]

@@ -24,7 +24,15 @@ class DTypeError(MonographError):
 
 
 class DimensionError(IndexError, MonographError):
-    """A dimension number out of range."""
+    """A dimension number or an index out of range. torch raises either class, depending on the op; this one is both."""
+
+
+class ArgumentError(ValueError, MonographError):
+    """A number or word that the op does not take. torch raises either class, depending on the op; this one is both."""
+
+
+class DataError(TypeError, MonographError):
+    """An object that no tensor can be made of."""
 
 
 class DeviceError(MonographError):

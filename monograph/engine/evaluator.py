@@ -25,7 +25,6 @@ IMMEDIATE = knobs.eager.get()
 _lock = threading.RLock()
 
 
-
 def _has_value(node: Node) -> bool:
     return node.value is not None
 
@@ -33,7 +32,8 @@ def _has_value(node: Node) -> bool:
 def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
     """Computes the values of `wanted` (and of what live tensors will need of the same graph).
 
-    `sweep`: of everything else that is pending and alive as well, as at the end of a training step: the loss shares its work with the gradients.
+    `sweep`: of everything else that is pending and alive as well, as at the end of a training step: the loss shares its work with
+    the gradients.
     """
     wanted = [n for n in wanted if n.value is None]
     if not wanted:
@@ -59,7 +59,8 @@ def _compute(wanted: Sequence[Node]) -> None:
     for node in order:
         if node.value is None and node.op is source.source:
             raise DeviceError(
-                f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', or it is "
+                f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', "
+                "or it is "
                 "an input of a program being captured. Create it on device 'cpu' to compute with it."
             )
     if MODES.anomaly:
@@ -94,7 +95,10 @@ def check_nan(node: Node) -> None:
     if node.dtype is not None and node.dtype.kind == "f" and node.value is not None:
         array = node.value.array(node.shape, node.dtype.np)
         if np.isnan(array.astype(np.float32)).any():
-            raise RuntimeError(f"anomaly: {node.op.name} returned nan values in its output {node.dtype.name}{list(node.shape)}, recorded at {provenance(node)}")
+            raise RuntimeError(
+                f"anomaly: {node.op.name} returned nan values in its output {node.dtype.name}{list(node.shape)}, "
+                f"recorded at {provenance(node)}"
+            )
 
 
 def _is_cheap(node: Node) -> bool:
@@ -107,8 +111,8 @@ def _is_cheap(node: Node) -> bool:
 _CHEAP = frozenset({Trait.POINTWISE, Trait.VIEW, Trait.ALIAS})
 
 
-# What sys.getrefcount reports for an object that one list holds and a loop looks at, and for one just popped from a list: measured, since it
-# differs between Pythons.
+# What sys.getrefcount reports for an object that one list holds and a loop looks at, and for one just popped from a list: measured, since
+# it differs between Pythons.
 def _refcount_in_loop() -> int:
     for item in [object()]:
         return sys.getrefcount(item)
@@ -187,7 +191,7 @@ def _kept(order: list[Node], wanted: Sequence[Node]) -> tuple[list[Node], list[t
 
 
 def _settle(order: list[Node]) -> None:
-    """Lets go of history: values need no inputs, unless a backward pass may still come. Empties `order`, which would keep the dead alive."""
+    """Lets go of history: values need no inputs, unless a backward pass may still come. Empties `order`: it would keep the dead alive."""
     while order:
         node = order.pop()
         if node.value is not None and node.inputs and node.requires_grad is not True:

@@ -11,7 +11,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
@@ -43,7 +43,7 @@ def _shape(name: str, a: AdaptivePoolAttrs, x: Any) -> Shape:
         raise ShapeError(f"{name} over {n} dimensions needs an input of at least as many, got shape {list(s)}")
     for o in a.output_size:
         if o < 0:
-            raise ValueError(f"elements of output_size must be greater than or equal to 0 but received {list(a.output_size)}")
+            raise ArgumentError(f"elements of output_size must be greater than or equal to 0 but received {list(a.output_size)}")
     for size in s[len(s) - n :]:
         if size == 0:
             raise ShapeError(f"{name}: Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(s)}")

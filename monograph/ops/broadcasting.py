@@ -68,7 +68,7 @@ def mismatch(name: str, *nodes: Any) -> DTypeError:
 
 def common_shape(s: Shape, t: Shape) -> Shape:
     """`broadcast` with the frequent cases first."""
-    if s is t or not t:
+    if s is t or not t or (len(s) == len(t) and s == t):
         return s
     return broadcast(s, t) if s else t
 
@@ -97,7 +97,7 @@ def binary(name: str, allowed: str = ANY) -> Infer:
             raise refuse(name, d, allowed)
         s = x.shape
         t = y.shape
-        if s is t or not t:
+        if s is t or not t or (len(s) == len(t) and s == t):
             return s, d
         return (broadcast(s, t) if s else t), d
 
@@ -140,7 +140,7 @@ def comparison(name: str, allowed: str = ANY) -> Infer:
             raise refuse(name, d, allowed)
         s = x.shape
         t = y.shape
-        if s is t or not t:
+        if s is t or not t or (len(s) == len(t) and s == t):
             return s, bool_
         return (broadcast(s, t) if s else t), bool_
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
@@ -74,15 +74,15 @@ class ConvTransposeAttrs(Attrs):
 def _check_windows(a: Any, n: int) -> None:
     for what, values in (("stride", a.stride), ("padding", a.padding), ("dilation", a.dilation)):
         if len(values) != n:
-            raise ValueError(f"expected {what} to have one number for each of the {n} spatial dimensions, got {list(values)}")
+            raise ArgumentError(f"expected {what} to have one number for each of the {n} spatial dimensions, got {list(values)}")
     if min(a.stride) < 1:
-        raise ValueError(f"non-positive stride is not supported, got stride={list(a.stride)}")
+        raise ArgumentError(f"non-positive stride is not supported, got stride={list(a.stride)}")
     if min(a.padding) < 0:
-        raise ValueError(f"negative padding is not supported, got padding={list(a.padding)}; crop the input instead")
+        raise ArgumentError(f"negative padding is not supported, got padding={list(a.padding)}; crop the input instead")
     if min(a.dilation) < 1:
-        raise ValueError(f"dilation should be greater than zero, got dilation={list(a.dilation)}")
+        raise ArgumentError(f"dilation should be greater than zero, got dilation={list(a.dilation)}")
     if a.groups < 1:
-        raise ValueError(f"non-positive groups is not supported, got groups={a.groups}")
+        raise ArgumentError(f"non-positive groups is not supported, got groups={a.groups}")
 
 
 def _check_types(x: Any, w: Any, what: str) -> DType:
@@ -313,7 +313,7 @@ def _conv_transpose_type(a: ConvTransposeAttrs, x: Any, w: Any) -> tuple[Shape, 
         )
     _check_windows(a, n)
     if len(a.output_padding) != n or any(not 0 <= o < max(st, d) for o, st, d in zip(a.output_padding, a.stride, a.dilation, strict=False)):
-        raise ValueError(
+        raise ArgumentError(
             f"output padding must be smaller than either stride or dilation, but got output_padding={list(a.output_padding)}, "
             f"stride={list(a.stride)}, dilation={list(a.dilation)}"
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
@@ -40,7 +40,7 @@ def parse(equation: str, ranks: tuple[int, ...]) -> tuple[tuple[Labels, ...], La
     terms = left.split(",")
     if len(terms) != len(ranks):
         few = "more" if len(ranks) > len(terms) else "fewer"
-        raise ValueError(
+        raise ArgumentError(
             f"einsum(): {few} operands were provided than specified in the equation: {len(ranks)} operands, equation {equation!r}"
         )
     operands = tuple(_operand_labels(term, rank, i, equation) for i, (term, rank) in enumerate(zip(terms, ranks, strict=True)))
@@ -55,9 +55,9 @@ def parse(equation: str, ranks: tuple[int, ...]) -> tuple[tuple[Labels, ...], La
         if label == "...":
             output.extend(ellipsis)
         elif label in output:
-            raise ValueError(f"einsum(): output subscript {label} appears more than once in the output of {equation!r}")
+            raise ArgumentError(f"einsum(): output subscript {label} appears more than once in the output of {equation!r}")
         elif label not in every:
-            raise ValueError(f"einsum(): output subscript {label} does not appear in the equation for any input operand: {equation!r}")
+            raise ArgumentError(f"einsum(): output subscript {label} does not appear in the equation for any input operand: {equation!r}")
         else:
             output.append(label)
     return operands, tuple(output)
@@ -66,10 +66,12 @@ def parse(equation: str, ranks: tuple[int, ...]) -> tuple[tuple[Labels, ...], La
 def _letters(term: str, where: str, equation: str) -> list[str]:
     before, dots, after = term.partition("...")
     if "." in before or "." in after:
-        raise ValueError(f"einsum(): found '.' for {where} that is not part of a single ellipsis '...' in {equation!r}")
+        raise ArgumentError(f"einsum(): found '.' for {where} that is not part of a single ellipsis '...' in {equation!r}")
     for letter in before + after:
         if not (letter.isascii() and letter.isalpha()):
-            raise ValueError(f"einsum(): invalid subscript given for {where}: {letter!r} in {equation!r}, subscripts must be in [a-zA-Z]")
+            raise ArgumentError(
+                f"einsum(): invalid subscript given for {where}: {letter!r} in {equation!r}, subscripts must be in [a-zA-Z]"
+            )
     return [*before, *(["..."] if dots else []), *after]
 
 
@@ -77,13 +79,13 @@ def _operand_labels(term: str, rank: int, number: int, equation: str) -> Labels:
     letters = _letters(term, f"operand {number}", equation)
     named = len(letters) - ("..." in letters)
     if "..." not in letters and named != rank:
-        raise ValueError(
+        raise ArgumentError(
             f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({rank}) for operand "
             f"{number} "
             f"and no ellipsis was given: {equation!r}"
         )
     if named > rank:
-        raise ValueError(
+        raise ArgumentError(
             f"einsum(): the number of subscripts in the equation ({named}) is more than the number of dimensions ({rank}) for operand "
             f"{number}: {equation!r}"
         )

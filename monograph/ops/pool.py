@@ -15,7 +15,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Family, OpDef, Sample, define
@@ -81,15 +81,15 @@ def _pooled(name: str, a: Any, x: Any, dilation: Ints) -> Shape:
         raise ShapeError(f"{name} over {n} dimensions needs an input of at least as many, got shape {list(s)}")
     for what, values in (("stride", a.stride), ("padding", a.padding), ("dilation", dilation)):
         if len(values) != n:
-            raise ValueError(f"{name}: {what} must have one number for each of the {n} spatial dimensions, got {list(values)}")
+            raise ArgumentError(f"{name}: {what} must have one number for each of the {n} spatial dimensions, got {list(values)}")
     if min(a.kernel) < 1 or min(a.stride) < 1 or min(dilation) < 1:
-        raise ValueError(
+        raise ArgumentError(
             f"{name}: kernel size, stride and dilation must be greater than zero, got {list(a.kernel)}, {list(a.stride)} and "
             f"{list(dilation)}"
         )
     for k, p, d in zip(a.kernel, a.padding, dilation, strict=True):
         if p < 0 or p > (d * (k - 1) + 1) // 2:
-            raise ValueError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+            raise ArgumentError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
     spatial = s[len(s) - n :]
     out = output_sizes(spatial, a.kernel, a.stride, a.padding, dilation, a.ceil_mode)
     for o in out:
@@ -112,7 +112,7 @@ def _avg_pool_type(a: AvgPoolAttrs, x: Any) -> tuple[Shape, DType]:
     if x.dtype.kind != "f":
         raise DTypeError(f"avg_pool takes floating-point values, got {x.dtype.name}; convert them first, e.g. x.float()")
     if a.divisor_override == 0:
-        raise ValueError("divisor must be not zero")
+        raise ArgumentError("divisor must be not zero")
     return _pooled("avg_pool", a, x, _ones(a)), x.dtype
 
 

@@ -75,20 +75,37 @@ def _unreadable(a: Any, *_: Any) -> Any:
 
 NO_INPUT = NotDifferentiable("it has no inputs")
 
-source = define("source", family=SOURCE, attrs=TypeAttrs, infer=_typed, reference=_unreadable, vjp=NO_INPUT, samples=_no_samples, traits=[Trait.IMPURE])
+source = define(
+    "source", family=SOURCE, attrs=TypeAttrs, infer=_typed, reference=_unreadable, vjp=NO_INPUT, samples=_no_samples, traits=[Trait.IMPURE]
+)
 source.doc = "A value from outside: an array, a parameter, an input of a saved program."
 
 scalar = define(
-    "scalar", family=SOURCE, attrs=ScalarAttrs, infer=lambda a: ((), a.dtype), vjp=NO_INPUT, traits=[Trait.VOLATILE],
+    "scalar",
+    family=SOURCE,
+    attrs=ScalarAttrs,
+    infer=lambda a: ((), a.dtype),
+    vjp=NO_INPUT,
+    traits=[Trait.VOLATILE],
     reference=lambda a: np.asarray(a.value if a.provider is None else a.provider()).astype(a.dtype.np),
     samples=lambda: [Sample((), ScalarAttrs(2.5, float32)), Sample((), ScalarAttrs(-3, int64))],
-)  # fmt: skip
+)
 
 full = define(
-    "full", family=SOURCE, attrs=FullAttrs, infer=_typed, vjp=NO_INPUT,
-    reference=lambda a: np.full(a.shape, a.value).astype(a.dtype.np) if not isinstance(a.value, int) else np.full(a.shape, a.value, a.dtype.np),
-    samples=lambda: [Sample((), FullAttrs((2, 3), 1.5, float32)), Sample((), FullAttrs((), 7, int64)), Sample((), FullAttrs((0, 2), 0, float32))],
-)  # fmt: skip
+    "full",
+    family=SOURCE,
+    attrs=FullAttrs,
+    infer=_typed,
+    vjp=NO_INPUT,
+    reference=lambda a: (
+        np.full(a.shape, a.value).astype(a.dtype.np) if not isinstance(a.value, int) else np.full(a.shape, a.value, a.dtype.np)
+    ),
+    samples=lambda: [
+        Sample((), FullAttrs((2, 3), 1.5, float32)),
+        Sample((), FullAttrs((), 7, int64)),
+        Sample((), FullAttrs((0, 2), 0, float32)),
+    ],
+)
 
 
 def _arange(a: ArangeAttrs) -> np.ndarray:
@@ -97,9 +114,18 @@ def _arange(a: ArangeAttrs) -> np.ndarray:
 
 
 arange = define(
-    "arange", family=SOURCE, attrs=ArangeAttrs, infer=lambda a: ((a.length,), a.dtype), reference=_arange, vjp=NO_INPUT,
-    samples=lambda: [Sample((), ArangeAttrs(0, 1, 5, int64)), Sample((), ArangeAttrs(1.0, 0.5, 4, float32)), Sample((), ArangeAttrs(0, 1, 0, int64))],
-)  # fmt: skip
+    "arange",
+    family=SOURCE,
+    attrs=ArangeAttrs,
+    infer=lambda a: ((a.length,), a.dtype),
+    reference=_arange,
+    vjp=NO_INPUT,
+    samples=lambda: [
+        Sample((), ArangeAttrs(0, 1, 5, int64)),
+        Sample((), ArangeAttrs(1.0, 0.5, 4, float32)),
+        Sample((), ArangeAttrs(0, 1, 0, int64)),
+    ],
+)
 
 
 def _project(a: ProjectAttrs, x: Any) -> tuple[Shape, DType]:
@@ -107,27 +133,48 @@ def _project(a: ProjectAttrs, x: Any) -> tuple[Shape, DType]:
 
 
 project = define(
-    "project", family=SOURCE, attrs=ProjectAttrs, infer=_project, reference=lambda a, x: x[a.index], vjp=lambda g, y, a, x: [g],
-    samples=_no_samples, traits=[Trait.ALIAS],
-)  # fmt: skip
+    "project",
+    family=SOURCE,
+    attrs=ProjectAttrs,
+    infer=_project,
+    reference=lambda a, x: x[a.index],
+    vjp=lambda g, y, a, x: [g],
+    samples=_no_samples,
+    traits=[Trait.ALIAS],
+)
 project.doc = "One output of a node with several; gradients of the outputs are gathered by autodiff itself."
 
 leaf = define(
-    "leaf", family=SOURCE, infer=lambda a, x: (x.shape, x.dtype), reference=lambda a, x: x, vjp=lambda g, y, a, x: [None],
-    samples=lambda: [Sample((np.ones((2, 3), np.float32),), grad_inputs=())], traits=[Trait.ALIAS],
-)  # fmt: skip
+    "leaf",
+    family=SOURCE,
+    infer=lambda a, x: (x.shape, x.dtype),
+    reference=lambda a, x: x,
+    vjp=lambda g, y, a, x: [None],
+    samples=lambda: [Sample((np.ones((2, 3), np.float32),), grad_inputs=())],
+    traits=[Trait.ALIAS],
+)
 leaf.doc = "A tensor in its role as a leaf of autograd: where a gradient is collected."
 
 clone = define(
-    "clone", family=SOURCE, infer=lambda a, x: (x.shape, x.dtype), reference=lambda a, x: x, vjp=lambda g, y, a, x: [g],
-    samples=lambda: [Sample((np.ones((2, 3), np.float32),))], traits=[Trait.ALIAS],
-)  # fmt: skip
+    "clone",
+    family=SOURCE,
+    infer=lambda a, x: (x.shape, x.dtype),
+    reference=lambda a, x: x,
+    vjp=lambda g, y, a, x: [g],
+    samples=lambda: [Sample((np.ones((2, 3), np.float32),))],
+    traits=[Trait.ALIAS],
+)
 clone.doc = "The same value under another identity, so that writes to one tensor never count as writes to the other."
 
 detach = define(
-    "detach", family=SOURCE, infer=lambda a, x: (x.shape, x.dtype), reference=lambda a, x: x,
-    vjp=NotDifferentiable("detach stops gradients by definition"), samples=lambda: [Sample((np.ones((2, 3), np.float32),))], traits=[Trait.ALIAS],
-)  # fmt: skip
+    "detach",
+    family=SOURCE,
+    infer=lambda a, x: (x.shape, x.dtype),
+    reference=lambda a, x: x,
+    vjp=NotDifferentiable("detach stops gradients by definition"),
+    samples=lambda: [Sample((np.ones((2, 3), np.float32),))],
+    traits=[Trait.ALIAS],
+)
 
 
 def from_value(value: Any, shape: Shape, dtype: DType) -> Node:

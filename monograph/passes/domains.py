@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 Sizes = tuple[int, ...]
 
 
@@ -22,7 +24,7 @@ def refine(a: Sizes, b: Sizes) -> Sizes | None:
         return None
     steps = sorted(_boundaries(a) | _boundaries(b))
     out = []
-    for low, high in zip(steps, steps[1:], strict=False):
+    for low, high in pairwise(steps):
         if high % low:
             return None
         out.append(high // low)

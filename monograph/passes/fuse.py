@@ -181,11 +181,7 @@ class _Fuser:
         strides = spread(domain, wide.strides, sizes)
         kept = [i for i in range(len(sizes)) if i not in reduced]
         want = contiguous_strides(tuple(sizes[i] for i in kept))
-        return (
-            v.offset == 0
-            and all(strides[i] == 0 for i in reduced)
-            and all(strides[i] == w for i, w in zip(kept, want, strict=True))
-        )
+        return v.offset == 0 and all(strides[i] == 0 for i in reduced) and all(strides[i] == w for i, w in zip(kept, want, strict=True))
 
     def join_row(self, unit: Unit, node: Node, inside: list[View], outside: list[Node], domain: Sizes) -> bool:
         kept = unit.kept_sizes

@@ -42,7 +42,9 @@ def optimise(graph: Graph, passes: Sequence[Pass], watch: Callable[[str, Graph],
         for step in passes:
             lacking = step.needs - known
             if lacking:
-                raise ValueError(f"pass {step.name} needs {sorted(lacking)}, which no earlier pass gives: the order of the pipeline is wrong")
+                raise ValueError(
+                    f"pass {step.name} needs {sorted(lacking)}, which no earlier pass gives: the order of the pipeline is wrong"
+                )
             graph = step.run(graph)
             known |= step.gives
             if checking:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class KernelInfo:
     """One kernel call of a plan.
 
-    `ops` are the ops fused into it, `outputs` the types it writes ("float32[64, 10]"); `flops` and `nbytes` are estimates of its arithmetic and
-    of the memory it touches; `ir` and `assembly` write its code out when asked.
+    `ops` are the ops fused into it, `outputs` the types it writes ("float32[64, 10]"); `flops` and `nbytes` are estimates of its
+    arithmetic and of the memory it touches; `ir` and `assembly` write its code out when asked.
     """
 
     name: str

@@ -60,6 +60,43 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
 FUNCTIONS["set_printoptions"] = printing.set_printoptions
 FUNCTIONS["equal"], FUNCTIONS["allclose"] = equal, allclose
 METHODS.update(equal=equal, allclose=allclose)
+
+# Of functions that are one expression long.
+DOCS = {
+    "aminmax": "The smallest and the largest element, of all or along `dim`.",
+    "argsort": "The indices that sort along `dim`.",
+    "atleast_1d": "Tensors with at least one dimension.",
+    "atleast_2d": "Tensors with at least two dimensions.",
+    "atleast_3d": "Tensors with at least three dimensions.",
+    "broadcast_shapes": "The common shape of several shapes.",
+    "broadcast_to": "A view expanded to `size`.",
+    "clamp_max": "Limits every element from above.",
+    "clamp_min": "Limits every element from below.",
+    "count_nonzero": "How many elements are not zero, over dimensions.",
+    "cummax": "(values, indices) of the largest element so far along `dim`.",
+    "cummin": "(values, indices) of the smallest element so far along `dim`.",
+    "empty_like": "A tensor of unspecified values in the shape of another.",
+    "full_like": "A tensor of one value in the shape of another.",
+    "get_default_device": "Where tensors are made.",
+    "hstack": "Tensors joined along columns.",
+    "inner": "Sums of products over the last dimensions.",
+    "is_complex": "Whether the dtype is complex.",
+    "is_floating_point": "Whether the dtype is a floating one.",
+    "is_tensor": "Whether an object is a Tensor.",
+    "nansum": "The sum over dimensions with NaN taken as zero.",
+    "numel": "The number of elements.",
+    "ones_like": "Ones in the shape of another tensor.",
+    "rand_like": "Uniform numbers in the shape of another tensor.",
+    "randint_like": "Integers from [low, high) in the shape of another tensor.",
+    "randn_like": "Normal numbers in the shape of another tensor.",
+    "ravel": "The elements as a vector.",
+    "std_mean": "The standard deviation and the mean.",
+    "var_mean": "The variance and the mean.",
+    "vstack": "Tensors joined along rows.",
+    "zeros_like": "Zeros in the shape of another tensor.",
+}
+for _name, _doc in DOCS.items():
+    FUNCTIONS[_name].__doc__ = _doc
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)
 

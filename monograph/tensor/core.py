@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from monograph.autodiff import vjp
 from monograph.core.attrs import NO_ATTRS
+from monograph.core.dtype import bool_
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
-from monograph.core.shape import contiguous_strides
+from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node, record, topological
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, movement, source
@@ -233,6 +234,16 @@ class Tensor(Declared):
         self._seen = None
         base._write(current)
         return self
+
+    def _on_tape(self, new: Node) -> Node:
+        """`new`, on the tape if what it overwrites is: a tensor with history keeps requires_grad, whatever is written over it."""
+        root = self._node if self._base is None else self._base._node
+        if new.requires_grad or not root.requires_grad or not MODES.grad:
+            return new
+        old = self._read()
+        if len(self._steps) and numel(old.shape) != numel(root.shape):
+            return new  # what the view leaves out keeps the history
+        return elementwise.where(source.constant(False, bool_), old, new)
 
     def _tell_twins(self, new: Node) -> None:
         plain = new if not new.requires_grad else record(source.detach, (new,))

@@ -10,9 +10,10 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DeviceError
+from monograph.core.errors import DataError, DeviceError
 from monograph.core.modes import MODES
-from monograph.ops import source
+from monograph.graph.node import Node
+from monograph.ops import movement, source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, META, Device, Tensor, meta_nodes, wrap
 from monograph.tensor.dispatch import emit, forget_scalars, read
@@ -74,6 +75,8 @@ def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, require
     >>> mg.tensor([[1, 2], [3, 4]]).shape
     monograph.Size([2, 2])
     """
+    if dtype is not None:
+        dtype = dtypes.given(dtype, dtypes.int64)
     if isinstance(data, Tensor):
         t = data.detach().clone()
         return place(t if dtype is None else t.to(dtype), device, requires_grad)
@@ -98,9 +101,10 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
         except ValueError as error:
             raise ValueError(f"expected sequence of equal length at every level: {error}") from None
         if array.dtype == object or array.dtype.kind in "US":
-            raise TypeError(
-                f"tensor(): cannot make a tensor of {type(data).__name__} holding {array.dtype}; expected numbers, nested lists of "
-                "numbers, or arrays"
+            odd = next((type(x).__name__ for x in array.flat if not isinstance(x, int | float | complex | np.generic)), "str")
+            raise DataError(
+                f"tensor(): cannot make a tensor of {type(data).__name__} holding {odd}; expected numbers, nested lists of numbers, or "
+                "arrays"
             )
         if array.size == 0:
             return array.astype(np.float32), dtype or dtypes.defaults.floating
@@ -123,7 +127,7 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
     if hasattr(data, "__array__"):
         array = np.asarray(data)
         return array, dtype or dtypes.from_numpy(array.dtype)
-    raise TypeError(f"tensor(): cannot make a tensor of {type(data).__name__}; expected numbers, nested lists of numbers, or arrays")
+    raise DataError(f"tensor(): cannot make a tensor of {type(data).__name__}; expected numbers, nested lists of numbers, or arrays")
 
 
 def _holds_arrays(data: Any) -> bool:
@@ -166,13 +170,23 @@ def full(
     if any(isinstance(n, int) and n < 0 for n in shape):
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if isinstance(fill_value, Tensor):
-        d = dtype or fill_value.dtype
+        d = dtypes.given(dtype, fill_value.dtype)
         return place(METHODS["expand"](fill_value.to(d), shape).clone(), device, requires_grad)
-    d = dtype or dtypes.of_scalar(fill_value)
+    d = dtypes.of_scalar(fill_value) if dtype is None else dtypes.given(dtype, dtypes.int64)
     if isinstance(fill_value, float) and not math.isfinite(fill_value) and d.kind in "iub":
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
     value = bool(fill_value) if d.kind == "b" else int(fill_value) if d.kind in "iu" else fill_value
-    return place(wrap(source.constant(value, d, shape)), device, requires_grad)
+    return place(wrap(_filled_node(value, d, shape)), device, requires_grad)
+
+
+STRUCTURAL = frozenset((0, 1, -1, 2, 0.5, math.inf, -math.inf))
+
+
+def _filled_node(value: Any, d: DType, shape: tuple[Any, ...]) -> Node:
+    """Common constants are part of a program's structure; any other value is a run-time number, so that a changing one makes no new program."""
+    if d.kind == "c" or value in STRUCTURAL or value != value:
+        return source.constant(value, d, shape)
+    return movement.expand(source.number(value, d), shape=shape) if shape else source.number(value, d)
 
 
 def _filled(value: int) -> Any:
@@ -272,7 +286,7 @@ def arange(
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = not any(isinstance(v, float | np.floating) for v in (start, end, step))
-    d = dtype or (dtypes.int64 if whole else dtypes.defaults.floating)
+    d = dtypes.given(dtype, dtypes.int64 if whole else dtypes.defaults.floating)
     length = -((start - end) // step) if whole else math.ceil((end - start) / step)
     return place(wrap(source.arange(start=start, step=step, length=length, dtype=d)), device, requires_grad)
 
@@ -291,7 +305,7 @@ def linspace(
     """`steps` evenly spaced numbers from start to end, both included."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    d = dtype or dtypes.defaults.floating
+    d = dtypes.given(dtype, dtypes.defaults.floating)
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     return place(from_host(np.linspace(start, end, steps), d), device, requires_grad)
 
@@ -300,7 +314,7 @@ def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """base ** linspace(start, end, steps)."""
-    return place(from_host(np.logspace(start, end, steps, base=base), dtype or dtypes.defaults.floating), device, requires_grad)
+    return place(from_host(np.logspace(start, end, steps, base=base), dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
 
 
 def eye(
@@ -314,7 +328,7 @@ def eye(
     layout: Any = None,
 ) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros."""
-    return place(from_host(np.eye(n, m), dtype or dtypes.defaults.floating), device, requires_grad)
+    return place(from_host(np.eye(n, m), dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
 
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:  # noqa: A002
@@ -339,7 +353,7 @@ def _window(name: str, formula: Any) -> Any:
     ) -> Tensor:
         n = window_length + 1 if periodic and window_length > 1 else window_length
         values = np.ones(window_length) if window_length == 1 else formula(n)[:window_length]
-        return place(from_host(values, dtype or dtypes.defaults.floating), device, requires_grad)
+        return place(from_host(values, dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
 
     function.__name__, function.__doc__ = name, f"The {name.replace('_', ' ')}, periodic by default."
     return function

@@ -1,5 +1,5 @@
 """What type checkers know of a Tensor beyond `core.py`: what the other files of this room install. Written by scripts/write_stubs.py."""
-# ruff: noqa: E501, F401, I001 - a line for each name, one head for both stubs
+# ruff: noqa: E501, F401 - a line for each name, one head for both stubs
 
 import builtins
 from collections.abc import Callable, Iterator, Sequence

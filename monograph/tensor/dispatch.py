@@ -260,6 +260,8 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
         node = cast_node(node, old.dtype)
     if node.shape != old.shape:
         raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")
+    if now.grad and not node.requires_grad:
+        node = tensor._on_tape(node)
     in_place.add(node)
     tensor._write(node)
     if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:

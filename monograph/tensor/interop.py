@@ -292,7 +292,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         from_node = movement.expand(from_node, shape=node.shape)
     elif not from_node.requires_grad or MODES.grad:
         from_node = source.clone(from_node)
-    return self._write(from_node)
+    return self._write(self._on_tape(from_node))
 
 
 def deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:

@@ -199,11 +199,18 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
     return result if out is None else deliver(result, out)
 
 
+def _is_bool(x: Any) -> bool:
+    return (x._node if x._simple else x._type()).dtype is dtypes.bool_ if isinstance(x, Tensor) else isinstance(x, bool | np.bool_)
+
+
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """input - alpha * other."""
+    if _is_bool(input) or _is_bool(other):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported: use `~` or logical_not() to invert a mask, `^` or "
+            "logical_xor() for the difference of two, or convert it first, e.g. mask.float()"
+        )
     a, b = operands(input, other, "sub")
-    if a.dtype.kind == "b":
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use `^` or logical_xor() instead.")
     if alpha != 1:
         b = _scaled(b, alpha)
     result = emit(elementwise.sub, a, b)
@@ -251,6 +258,8 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # n
             raise RuntimeError("Integers to negative integer powers are not allowed.")
     a, b = operands(input, exponent, "pow")
     if a.dtype.kind == "b":
+        if isinstance(exponent, Tensor):
+            raise RuntimeError("pow: not defined for two bool tensors; convert one first, e.g. x.int() ** y")
         return deliver(emit(compare.logical_or, a, compare.logical_not(b)), out)
     return deliver(emit(elementwise.pow, a, b), out)
 
@@ -286,7 +295,7 @@ def to_dtype(input: Tensor, dtype: dtypes.dtype) -> Tensor:  # noqa: A002
     return input if node.dtype is dtype else emit(elementwise.cast, node, dtype=dtype)
 
 
-OPERANDS = (Tensor, *SCALAR_TYPES, np.ndarray)
+OPERANDS = (Tensor, *SCALAR_TYPES)
 
 
 def _python_operators() -> None:
@@ -294,13 +303,16 @@ def _python_operators() -> None:
 
     def operator(function: Callable[..., Tensor], swap: bool = False) -> Callable[..., Any]:
         def method(self: Tensor, other: Any) -> Any:
-            if not isinstance(other, OPERANDS):
-                return NotImplemented
+            if isinstance(other, Tensor) or isinstance(other, SCALAR_TYPES):  # noqa: SIM101 - the likely case first: this runs for every `+`
+                return function(self, other)
+            return function(self, FUNCTIONS["from_numpy"](other)) if isinstance(other, np.ndarray) else NotImplemented
+
+        def swapped(self: Tensor, other: Any) -> Any:
             if isinstance(other, np.ndarray):
                 other = FUNCTIONS["from_numpy"](other)
-            return function(other, self) if swap else function(self, other)
+            return function(other, self) if isinstance(other, OPERANDS) else NotImplemented
 
-        return method
+        return swapped if swap else method
 
     pairs = {
         "add": add, "sub": sub, "mul": FUNCTIONS["mul"], "truediv": div, "floordiv": floor_divide, "mod": FUNCTIONS["remainder"],

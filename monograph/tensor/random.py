@@ -108,7 +108,7 @@ def _floating(op: Any, name: str) -> Any:
         requires_grad: bool = False,
         pin_memory: bool = False,
     ) -> Tensor:
-        d = dtype or dtypes.defaults.floating
+        d = dtypes.given(dtype, dtypes.defaults.floating)
         if d.kind != "f":
             raise RuntimeError(f"{name}: not implemented for dtype {d.name}")
         return place(_drawn(op, sizes(size), d, generator), device, requires_grad)
@@ -142,8 +142,9 @@ def randint(
         low, high = 0, low
     if high is None or low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    dtype = dtypes.given(dtype, int64)
     made = _drawn(random_ops.random_int, sizes((size,)), int64, generator, low=int(low), high=int(high))
-    return place(made if dtype in (None, int64) else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
+    return place(made if dtype is int64 else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
 
 
 def randperm(
@@ -158,13 +159,28 @@ def randperm(
     pin_memory: bool = False,
 ) -> Tensor:
     """The numbers 0 ... n-1 in random order."""
+    dtype = dtypes.given(dtype, int64)
     key, offset = take_key(n, generator)
     made = apply(random_ops.random_permutation, key, offset, n=int(n))
-    return place(made if dtype in (None, int64) else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
+    return place(made if dtype is int64 else FUNCTIONS["_to_dtype"](made, dtype), device, requires_grad)
+
+
+def _known(t: Tensor) -> np.ndarray | None:
+    """The values of a tensor that has been computed, None for one that waits."""
+    return host_array(t) if MODES.capture is None and read(t).value is not None else None
 
 
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:  # noqa: A002
-    """1 with probability input (or p), else 0."""
+    """1 with probability input (or p), else 0.
+
+    Raises RuntimeError for a p outside [0, 1], and for such values of `input` where they are known already: pending work is not computed
+    just to look at them.
+    """
+    if p is not None and not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli expects p to be in [0, 1], but got p={p}")
+    values = _known(input) if p is None else None
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
+        raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, but the probabilities hold a value outside [0, 1]")
     prob = read(input) if p is None else read(FUNCTIONS["full_like"](input, float(p)))
     key, offset = take_key(prob.numel, generator)
     return emit(random_ops.bernoulli, prob, read(key), read(offset))
@@ -190,12 +206,21 @@ def normal(
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: Any = None
 ) -> Tensor:  # noqa: A002
-    """Indices drawn in proportion to non-negative weights (rows of a matrix, or a vector)."""
+    """Indices drawn in proportion to non-negative weights (rows of a matrix, or a vector).
+
+    Raises RuntimeError for weights that are no such thing where they are known already: pending work is not computed just to look at them.
+    """
     shape = tuple(input.shape)
     if len(shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if not replacement and num_samples > shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    weights = _known(input)
+    if weights is not None and weights.size:
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
+        if not (weights > 0).any(-1).all():
+            raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
     if replacement:
         cumulative = METHODS["cumsum"](input, -1)
         total = cumulative[..., -1:]
@@ -236,8 +261,8 @@ def _random(self: Tensor, g: Any, low: int = 0, high: int | None = None) -> Tens
 METHODS.update(
     uniform_=_filling(_uniform, "uniform_"),
     normal_=_filling(lambda self, g, mean=0.0, std=1.0: randn(self.shape, generator=g, dtype=_f(self)) * std + mean, "normal_"),
-    bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p if isinstance(p, Tensor) else FUNCTIONS["full"](self.shape, float(p)),
-    generator=g), "bernoulli_"),
+    bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p, generator=g) if isinstance(p, Tensor) else bernoulli(
+    FUNCTIONS["empty"](self.shape), p, generator=g), "bernoulli_"),
     random_=_filling(_random, "random_"),
     exponential_=_filling(lambda self, g, lambd=1.0: -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd,
     "exponential_"),

@@ -60,6 +60,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     x = read(input)
     numbers = all(b is None or isinstance(b, int | float) for b in (min, max))
     if numbers and x.dtype.kind != "b" and (x.dtype.kind == "f" or all(b is None or isinstance(b, int) for b in (min, max))):
+        if x.dtype is dtypes.uint8:  # a negative bound wraps, as every number that meets a uint8 tensor does
+            min, max = (b & 255 if b is not None and -256 <= b < 0 else b for b in (min, max))
         return deliver(apply(activation.clamp, input, min=min, max=max), out)
     result: Any = input
     for bound, op in ((min, elementwise.maximum), (max, elementwise.minimum)):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from monograph.core.dtype import complex128, float64
 from monograph.core.modes import enable_grad, no_grad
 from monograph.tensor import FUNCTIONS
 from monograph.tensor.autograd import grad
@@ -184,7 +185,7 @@ def _double(x: Any) -> Any:
     if not isinstance(x, Tensor) or x.dtype.kind not in "fc":
         return x
     with no_grad():
-        return x.detach().to(FUNCTIONS["float64"] if x.dtype.kind == "f" else FUNCTIONS["complex128"]).clone().requires_grad_()  # type: ignore[attr-defined]
+        return x.detach().to(float64 if x.dtype.kind == "f" else complex128).clone().requires_grad_()  # type: ignore[attr-defined]
 
 
 __all__ = ["GradcheckError", "check_grads", "gradcheck", "gradgradcheck"]

@@ -178,6 +178,8 @@ def convert(b: Builder) -> object:
     if x is None:
         return None
     new = b.pick((*FLOATS, *INTEGERS, "bool", "float32", "float32"))
+    if new == x.dtype:  # the same tensor, not a new one
+        return None
     return b.emit(f"{x.name}.to(mg.{new})", lambda d: b.as_dtype(x, d))
 
 

@@ -42,6 +42,13 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "in-place shape": (
         lambda: ones(3).add_(ones(2, 3)), RuntimeError, "output with shape [3] doesn't match the broadcast shape [2, 3] (add_)",
     ),
+    "dtype by name": (lambda: mg.zeros(2, dtype="float32"), TypeError, "not str 'float32': write monograph.float32"),
+    "difference with a mask": (lambda: 1 - tensor([True]), RuntimeError, "use `~` or logical_not() to invert a mask"),
+    "power of masks": (lambda: tensor([True]) ** tensor([True]), RuntimeError, "pow: not defined for two bool tensors"),
+    "probability above one": (lambda: mg.bernoulli(tensor([2.0])), RuntimeError, "the probabilities hold a value outside [0, 1]"),
+    "p above one": (lambda: ones(2).bernoulli_(1.5), RuntimeError, "expects p to be in [0, 1], but got p=1.5"),
+    "negative weights": (lambda: mg.multinomial(tensor([-1.0, 2.0]), 1), RuntimeError, "either `inf`, `nan` or element < 0"),
+    "weights of nothing": (lambda: mg.multinomial(mg.tensor([0.0, 0.0]), 1), RuntimeError, "sum of probabilities <= 0"),
     "mixed dtypes in matmul": (
         lambda: ones(2, 2) @ ones(2, 2, dtype=mg.float64), RuntimeError,
         "expected m1 and m2 to have the same dtype, but got: float32 != float64. Convert one with .to(float32).",
@@ -77,6 +84,26 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "cat of nothing": (lambda: mg.cat([]), ValueError, "expected a non-empty list of Tensors"),
     "linear": (lambda: F.linear(ones(2, 3), ones(4, 5)), RuntimeError, "3"),
 }  # fmt: skip
+
+# What torch refuses by RuntimeError in one op and by a more special class in another: here it is both.
+MISTAKES_OF_TWO_CLASSES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "gather out of range": (
+        lambda: ones(2, 3).gather(1, tensor([[5]])).tolist(), IndexError, "index 5 is out of bounds for dimension 1 with size 3",
+    ),
+    "padding of a pooling": (
+        lambda: F.max_pool2d(ones(1, 1, 4, 4), 2, padding=2), ValueError, "pad should be at most half of effective kernel size",
+    ),
+    "stride of a convolution": (lambda: F.conv1d(ones(1, 1, 4), ones(1, 1, 2), stride=0), ValueError, "non-positive stride"),
+    "None among numbers": (lambda: tensor([1, None]), TypeError, "cannot make a tensor of list holding NoneType"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_OF_TWO_CLASSES)
+def test_either_class_catches(mistake: str) -> None:
+    call, kind, text = MISTAKES_OF_TWO_CLASSES[mistake]
+    for caught in (kind, RuntimeError):
+        with pytest.raises(caught, match=re.escape(text)):
+            call()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -132,9 +132,11 @@ def _assemble(
         instrs.append(Instr(instr.op, tuple(values[a] for a in instr.args), instr.dtype, instr.attrs))
     accesses = writer.accesses
     epilogue = Epilogue(
-        tuple(instrs), tuple(kinds[k] for k in places), accesses[main[1]].dtype, tuple((values[v], places.index(k)) for v, k in stores if k != main[1])
+        tuple(instrs),
+        tuple(kinds[k] for k in places),
+        accesses[main[1]].dtype,
+        tuple((values[v], places.index(k)) for v, k in stores if k != main[1]),
     )
     operands = [(accesses[k].ref, walks[k]) for k in places]
     ops = tuple(n.op.name for n in unit.nodes)
     return Tail(epilogue, operands, accesses[main[1]].ref.node, ops)
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -97,7 +98,19 @@ class Heavy:
             reads = [n for i in used if i not in written and (n := nodes[i]) is not None]
             writes = [n for i in used if i in written and (n := nodes[i]) is not None]
             out.append(
-                PlannedStep(call.kernel, words, call.n_units, call.grain, reads, writes, call.scratch_bytes, call.flops, call.nbytes, node.op.name, ops)
+                PlannedStep(
+                    call.kernel,
+                    words,
+                    call.n_units,
+                    call.grain,
+                    reads,
+                    writes,
+                    call.scratch_bytes,
+                    call.flops,
+                    call.nbytes,
+                    node.op.name,
+                    ops,
+                )
             )
         return out
 
@@ -227,7 +240,9 @@ def _ordered(op: OpDef) -> None:
             calls = plan_sort(x.dtype.name, _lines(x.shape, a.dim), a.descending, values=values is not None, indices=indices is not None)
         else:
             calls = plan_topk(x.dtype.name, _lines(x.shape, a.dim), a.k, a.largest, values=values is not None, indices=indices is not None)
-        return h.steps(node, calls, [h.ref(x), Ref(values) if values is not None else None, Ref(indices) if indices is not None else None], outputs=2)
+        return h.steps(
+            node, calls, [h.ref(x), Ref(values) if values is not None else None, Ref(indices) if indices is not None else None], outputs=2
+        )
 
 
 _ordered(sort.sort)
@@ -292,7 +307,12 @@ ASSEMBLED = (movement.cat, movement.slice_scatter, movement.pad)
 
 
 def _scatter(op: OpDef) -> None:
-    @rule(op, lambda n: n.dtype.kind in "fiub" and (n.dtype.name not in ("float16", "bfloat16")) and all(i.dtype.kind in "fiub" for i in n.inputs))
+    @rule(
+        op,
+        lambda n: (
+            n.dtype.kind in "fiub" and (n.dtype.name not in ("float16", "bfloat16")) and all(i.dtype.kind in "fiub" for i in n.inputs)
+        ),
+    )
     def _(h: Heavy, node: Node) -> list[PlannedStep]:
         a: Any = node.attrs
         base, *rest = node.inputs
@@ -322,7 +342,7 @@ def _scatter_step(h: Heavy, node: Node, dims: tuple[int, ...], indices: list[Nod
         width, at = 1, dims[0]
     else:
         width = len(indices[0].shape)
-        together = all(q - p == 1 for p, q in zip(dims, dims[1:], strict=False))
+        together = all(q - p == 1 for p, q in pairwise(dims))
         at = dims[0] if together else 0
     shape = indices[0].shape if elementwise else src.shape
     run = range(at, at + width)  # positions in the domain that the index runs over
@@ -351,12 +371,23 @@ def _scatter_step(h: Heavy, node: Node, dims: tuple[int, ...], indices: list[Nod
     vector = "kept" if last_is_kept or not run else "reduced"
     axis = len(kept) - 1 if vector == "kept" else len(sizes) - 1
     operands = tuple(
-        Operand(a.dtype, "unit" if a.strides[axis] == 1 else "zero" if a.strides[axis] == 0 else "strided", a.written, len(a.extras)) for a in accesses
+        Operand(a.dtype, "unit" if a.strides[axis] == 1 else "zero" if a.strides[axis] == 0 else "strided", a.written, len(a.extras))
+        for a in accesses
     )
     spec = LoopKernel(len(kept), len(run), vector, operands, tuple(instrs))
     words = arg_words(spec, sizes, [(a.ref, [s * a.itemsize for s in a.strides], list(a.extras)) for a in accesses], ErrorWords(node))
     reads = [a.ref.node for a in accesses[:-1]]
-    return PlannedStep(loop_source(spec), words, units(spec, sizes), 1, [*reads, node], [node], nbytes=3 * prod(sizes) * size, kind="scatter", ops=(node.op.name,))
+    return PlannedStep(
+        loop_source(spec),
+        words,
+        units(spec, sizes),
+        1,
+        [*reads, node],
+        [node],
+        nbytes=3 * prod(sizes) * size,
+        kind="scatter",
+        ops=(node.op.name,),
+    )
 
 
 SCATTERS = (index.index_add, index.index_put, index.scatter, index.scatter_add)

@@ -22,12 +22,21 @@ from monograph.targets.llvm.scalar import cost, supports
 
 GATHERS = (index.index_select, index.gather, index.index)
 REDUCTIONS = {
-    reduce.sum: "sum", reduce.prod: "prod", reduce.amax: "max", reduce.amin: "min", reduce.any: "any", reduce.all: "all", reduce.argmax: "argmax",
+    reduce.sum: "sum",
+    reduce.prod: "prod",
+    reduce.amax: "max",
+    reduce.amin: "min",
+    reduce.any: "any",
+    reduce.all: "all",
+    reduce.argmax: "argmax",
     reduce.argmin: "argmin",
-}  # fmt: skip
+}
 RANDOM = {
-    random.random_uniform: "random_uniform", random.random_normal: "random_normal", random.random_int: "random_integers", random.bernoulli: "random_bernoulli",
-}  # fmt: skip
+    random.random_uniform: "random_uniform",
+    random.random_normal: "random_normal",
+    random.random_int: "random_integers",
+    random.bernoulli: "random_bernoulli",
+}
 GRAIN_CYCLES = 24_000  # work for a thread to come back for: some ten microseconds
 SPILL_BYTES = 192 * 1024
 
@@ -41,7 +50,25 @@ def is_pointwise(node: Node) -> bool:
     return supports(node.op.name, tuple(i.dtype.name for i in node.inputs) if node.op in _TESTS else (node.dtype.name,))
 
 
-_TESTS = tuple(getattr(compare, n) for n in ("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "signbit", "logical_not", "logical_and", "logical_or", "logical_xor"))
+_TESTS = tuple(
+    getattr(compare, n)
+    for n in (
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "signbit",
+        "logical_not",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+    )
+)
 
 
 @dataclass
@@ -215,7 +242,14 @@ class LoopWriter:
         size = x.dtype.itemsize
         extras = tuple((v.strides[d] * size, x.shape[d]) for d in dims)
         at_operand = self.operand(
-            _Access(Ref(v.root, v.offset * size), x.dtype.name, self.walk(shape, tuple(strides), row), size, extras=extras, key=("gather", v.root, v.offset))
+            _Access(
+                Ref(v.root, v.offset * size),
+                x.dtype.name,
+                self.walk(shape, tuple(strides), row),
+                size,
+                extras=extras,
+                key=("gather", v.root, v.offset),
+            )
         )
         self.checked = node
         return self.emit("gather", tuple(args), node.dtype.name, (at_operand, "row") if row else (at_operand,))
@@ -281,9 +315,19 @@ class LoopWriter:
         writes = [a.ref.node for a in self.accesses if a.written]
         moved = sum(_touched(sizes, s) * a.itemsize for a, s in zip(self.accesses, strides, strict=True))
         return PlannedStep(
-            loop_source(spec), words, count, grain, reads, writes, scratch_bytes(spec, sizes), int(total * self.cycles), moved,
-            "reduce" if reduced else "map", tuple(n.op.name for n in self.unit.nodes), self.reusable(),
-        )  # fmt: skip
+            loop_source(spec),
+            words,
+            count,
+            grain,
+            reads,
+            writes,
+            scratch_bytes(spec, sizes),
+            int(total * self.cycles),
+            moved,
+            "reduce" if reduced else "map",
+            tuple(n.op.name for n in self.unit.nodes),
+            self.reusable(),
+        )
 
     def reusable(self) -> list[Node]:
         """Values read only at the very place where the result is written: the result may take over their memory."""
@@ -335,7 +379,9 @@ def _inner_last(dims: list[list[int]], sizes: list[int], strides: list[list[int]
     """For maps: the dim that most accesses walk with stride one goes last, unless it is short and another is not."""
 
     def score(d: int) -> float:
-        return sum((2.0 if a.written else 1.0) for a, s in zip(accesses, strides, strict=True) if s[d] == 1) + (0.0 if sizes[d] < 8 else 0.5)
+        return sum((2.0 if a.written else 1.0) for a, s in zip(accesses, strides, strict=True) if s[d] == 1) + (
+            0.0 if sizes[d] < 8 else 0.5
+        )
 
     best = max(range(len(dims)), key=lambda d: (score(d), d))
     order = [d for d in range(len(dims)) if d != best] + [best]
@@ -399,12 +445,24 @@ def copy_step(source_view: View | None, constant: Any, target: Node, shape: Size
     walks = [[a.strides[d[-1]] if d else 0 for d in dims] for a in accesses]
     if kept > 1:
         dims, extents, walks = _inner_last(dims, extents, walks, accesses)
-    operands = tuple(Operand(name, "unit" if s[-1] == 1 else "zero" if s[-1] == 0 else "strided", a.written) for a, s in zip(accesses, walks, strict=True))
+    operands = tuple(
+        Operand(name, "unit" if s[-1] == 1 else "zero" if s[-1] == 0 else "strided", a.written)
+        for a, s in zip(accesses, walks, strict=True)
+    )
     spec = LoopKernel(kept, 0, "kept", operands, tuple(instrs))
     words = arg_words(spec, extents, [(a.ref, [x * size for x in s], []) for a, s in zip(accesses, walks, strict=True)])
     count = units(spec, extents)
     total = prod(extents)
     grain = max(1, int(16384 / max(1.0, total / max(1, count))))
     reads = [source_view.root] if source_view is not None else []
-    return PlannedStep(loop_source(spec), words, count, grain if kept > 1 else max(4096, grain), reads, [target], nbytes=2 * total * size, kind="copy", ops=("copy",))
-
+    return PlannedStep(
+        loop_source(spec),
+        words,
+        count,
+        grain if kept > 1 else max(4096, grain),
+        reads,
+        [target],
+        nbytes=2 * total * size,
+        kind="copy",
+        ops=("copy",),
+    )

@@ -34,7 +34,18 @@ from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
 
 RULE_FILES = (pool_lowering,)  # importing them registers their rules
-FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float16": "e", "bfloat16": "H", "float32": "f", "float64": "d"}
+FORMATS = {
+    "bool": "?",
+    "uint8": "B",
+    "int8": "b",
+    "int16": "h",
+    "int32": "i",
+    "int64": "q",
+    "float16": "e",
+    "bfloat16": "H",
+    "float32": "f",
+    "float64": "d",
+}
 _FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
 
 
@@ -177,9 +188,18 @@ class CpuPlan:
             return word
 
         kernels = {s.kernel.name: s.kernel for s in steps if not isinstance(s.kernel, HostKernel)}
-        addresses = jit().compile_many({k: v.text for k, v in kernels.items()}, {k: repr(v.key) for k, v in kernels.items()}) if kernels else {}
+        addresses = (
+            jit().compile_many({k: v.text for k, v in kernels.items()}, {k: repr(v.key) for k, v in kernels.items()}) if kernels else {}
+        )
         program_steps = [
-            Step(s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name], [address(w) for w in s.words], s.units, s.grain, 0, s.kind)
+            Step(
+                s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name],
+                [address(w) for w in s.words],
+                s.units,
+                s.grain,
+                0,
+                s.kind,
+            )
             for s in steps
         ]
         self._scalars = struct.Struct(layout).pack if graph.scalars else None

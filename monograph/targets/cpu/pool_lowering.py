@@ -23,9 +23,14 @@ def _two(values: tuple[int, ...], fill: int) -> tuple[int, int]:
 
 def _shape(a: Any, inputs: tuple[int, ...], outputs: tuple[int, ...], n: int) -> PoolShape:
     return PoolShape(
-        prod(inputs[: len(inputs) - n]), _two(inputs[len(inputs) - n :], 1), _two(outputs[len(outputs) - n :], 1), _two(a.kernel, 1), _two(a.stride, 1),
-        _two(a.padding, 0), _two(getattr(a, "dilation", (1,) * n), 1),
-    )  # fmt: skip
+        prod(inputs[: len(inputs) - n]),
+        _two(inputs[len(inputs) - n :], 1),
+        _two(outputs[len(outputs) - n :], 1),
+        _two(a.kernel, 1),
+        _two(a.stride, 1),
+        _two(a.padding, 0),
+        _two(getattr(a, "dilation", (1,) * n), 1),
+    )
 
 
 def _fits(node: Node) -> bool:
@@ -70,5 +75,7 @@ def _(h: Heavy, node: Node) -> list[PlannedStep]:
     g = node.inputs[0]
     a: Any = node.attrs
     shape = _shape(a, node.shape, g.shape, len(a.kernel))
-    calls = plan_avg_pool_backward(node.dtype.name, shape, BufferRef(0), BufferRef(1), a.count_include_pad, a.divisor_override or 0, h.machine)
+    calls = plan_avg_pool_backward(
+        node.dtype.name, shape, BufferRef(0), BufferRef(1), a.count_include_pad, a.divisor_override or 0, h.machine
+    )
     return h.steps(node, calls, [h.ref(g), Ref(node)])

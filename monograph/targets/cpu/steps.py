@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,5 +44,3 @@ class PlannedStep:
     kind: str = ""
     ops: tuple[str, ...] = ()
     may_reuse: list[Node] = field(default_factory=list)
-
-

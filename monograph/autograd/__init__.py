@@ -1,0 +1,13 @@
+"""torch.autograd: gradients, custom Functions, modes."""
+
+from monograph.autograd import functional
+from monograph.core.modes import detect_anomaly, enable_grad, inference_mode, no_grad, set_detect_anomaly, set_grad_enabled
+from monograph.tensor.autograd import backward, grad
+from monograph.tensor.core import Tensor as Variable
+from monograph.tensor.function import Function, once_differentiable
+from monograph.testing.gradients import gradcheck, gradgradcheck
+
+__all__ = [
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+]  # fmt: skip
+__path__: list[str] = []  # modules below it, `autograd.function` and others, are found by compat/finding

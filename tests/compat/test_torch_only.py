@@ -1,0 +1,143 @@
+"""torch's names for what is not here: the answers and errors of a build without GPUs."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import monograph as mg
+from monograph import nn
+
+
+def test_devices_that_are_not_here() -> None:
+    assert not mg.cuda.is_available() and mg.cuda.device_count() == 0 and not mg.mps.is_available() and not mg.xpu.is_available()
+    assert mg.accelerator.current_accelerator() is None and not mg.accelerator.is_available()
+    assert mg.cuda.manual_seed_all(1) is None and mg.cuda.empty_cache() is None and mg.cuda.max_memory_allocated() == 0
+    for call in (mg.cuda.current_device, mg.cuda.synchronize, lambda: mg.cuda.get_device_properties(0), lambda: mg.cuda.set_device(0)):
+        with pytest.raises(AssertionError, match="not compiled with CUDA"):
+            call()
+    for call in (mg.accelerator.synchronize, mg.accelerator.current_device_index):
+        with pytest.raises(RuntimeError, match="none is available"):
+            call()
+    with pytest.raises(RuntimeError, match="requires CUDA support"):
+        mg.cuda.Stream()
+    with pytest.raises(TypeError, match=r"torch\.cuda\.FloatTensor not available"):
+        mg.cuda.FloatTensor(2)
+    assert issubclass(mg.cuda.OutOfMemoryError, RuntimeError) and mg.cpu.is_available()
+    with mg.cuda.device(None), mg.cuda.stream(None):
+        pass
+
+
+def test_flags_can_be_assigned() -> None:
+    assert not mg.backends.cudnn.benchmark
+    mg.backends.cudnn.benchmark = True
+    with mg.backends.cudnn.flags(enabled=False, benchmark=False):
+        assert not mg.backends.cudnn.enabled
+    assert mg.backends.cudnn.enabled and mg.backends.cudnn.benchmark
+    mg.backends.cudnn.benchmark = False
+    mg.backends.cuda.matmul.allow_tf32 = True
+    mg.backends.cuda.enable_flash_sdp(False)
+    assert not mg.backends.cuda.flash_sdp_enabled()
+    mg.backends.cuda.enable_flash_sdp(True)
+    assert not mg.backends.mps.is_available() and not mg.backends.cuda.is_built()
+    mg.set_float32_matmul_precision("high")
+    assert mg.get_float32_matmul_precision() == "high"
+    mg.set_float32_matmul_precision("highest")
+    with pytest.raises(RuntimeError, match="not one of"):
+        mg.set_float32_matmul_precision("low")
+    mg.use_deterministic_algorithms(True, warn_only=True)
+    assert mg.are_deterministic_algorithms_enabled() and mg.get_deterministic_debug_mode() == 1
+    mg.use_deterministic_algorithms(False)
+
+
+def test_old_constructors() -> None:
+    assert mg.Tensor(3, 4).shape == (3, 4) and mg.Tensor([1, 2]).dtype is mg.float32 and mg.Tensor().shape == (0,)
+    assert mg.Tensor(mg.ones(2, dtype=mg.int64)).dtype is mg.int64 and mg.Tensor(mg.Size([2, 3])).shape == (2, 3)
+    assert mg.LongTensor([1.5, 2]).tolist() == [1, 2] and mg.ByteTensor(2).dtype is mg.uint8 and mg.BoolTensor([1, 0]).tolist() == [True, False]
+    assert isinstance(mg.ones(2), mg.FloatTensor) and not isinstance(mg.ones(2), mg.LongTensor) and mg.FloatTensor.__name__ == "FloatTensor"
+    assert mg.FloatTensor(np.ones(2)).dtype is mg.float32
+    with pytest.raises(TypeError, match="must be a sequence"):
+        mg.Tensor(2.5)
+    with pytest.raises(TypeError, match="takes a tensor of dtype int64"):
+        mg.LongTensor(mg.ones(2))
+    with pytest.raises(RuntimeError, match="without overflow"):
+        mg.ByteTensor([300])
+    mg.set_default_tensor_type("torch.DoubleTensor")
+    assert mg.ones(1).dtype is mg.float64
+    mg.set_default_tensor_type(mg.FloatTensor)
+    assert mg.typename(mg.ones(1)) == "torch.FloatTensor" and mg.ones(1).layout is mg.strided
+    assert pickle.loads(pickle.dumps(mg.channels_last)) is mg.channels_last
+
+
+def test_jit_keeps_the_python() -> None:
+    @mg.jit.script
+    def f(x: Any) -> Any:
+        return x + 1 if x.sum() > 0 else x
+
+    layer = nn.Linear(2, 2)
+    assert f(mg.ones(1)).item() == 2 and mg.jit.script(layer) is layer and mg.jit.trace(layer, mg.ones(1, 2)) is layer
+    assert not mg.jit.is_scripting() and not mg.jit.is_tracing() and mg.jit.annotate(int, 3) == 3
+    assert mg.jit.ignore(f) is f and mg.jit.ignore(drop=True)(f) is f and mg.jit.unused(f) is f and mg.jit.wait(mg.jit.fork(f, mg.ones(1))).item() == 2
+    with pytest.raises(NotImplementedError, match="state_dict"):
+        mg.jit.save(layer, "x.pt")
+    with pytest.raises(RuntimeError, match="eval mode"):
+        mg.jit.freeze(layer)
+
+
+def test_compiler_directions_are_optional() -> None:
+    def f(x: Any) -> Any:
+        return x
+
+    assert mg.compiler.disable(f) is f and mg.compiler.disable(recursive=False)(f) is f and not mg.compiler.is_compiling()
+    mg._dynamo.config.suppress_errors = True
+    assert mg._dynamo.config.suppress_errors and mg._dynamo.config.anything is None
+    mg._dynamo.reset()
+
+
+def test_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    dist = mg.distributed
+    assert not dist.is_available() and not dist.is_initialized()
+    with pytest.raises(ValueError, match="has not been initialized"):
+        dist.get_rank()
+    dist.init_process_group("nccl", rank=0, world_size=1)
+    t = mg.ones(2)
+    dist.all_reduce(t, op=dist.ReduceOp.SUM)
+    places = [mg.zeros(2)]
+    dist.all_gather(places, t)
+    dist.barrier()
+    assert (dist.get_rank(), dist.get_world_size(), t.tolist(), places[0].tolist()) == (0, 1, [1, 1], [1, 1])
+    assert nn.parallel.DistributedDataParallel(nn.Linear(2, 1)).state_dict().keys() == {"module.weight", "module.bias"}
+    dist.destroy_process_group()
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(RuntimeError, match="4 were asked for"):
+        dist.init_process_group()
+
+
+def test_pytree() -> None:
+    from monograph.utils import _pytree as pytree
+
+    tree = {"a": [1, (2, 3)], "b": None}
+    leaves, spec = pytree.tree_flatten(tree)
+    assert leaves == [1, 2, 3, None] and spec.num_leaves == 4 and pytree.tree_unflatten(leaves, spec) == tree
+    assert pytree.tree_map(lambda x, y: (x or 0) + (y or 0), tree, tree) == {"a": [2, (4, 6)], "b": 0}
+    assert pytree.tree_map_only(int, str, [1, "x"]) == ["1", "x"]
+    with pytest.raises(ValueError, match="length 1"):
+        pytree.tree_unflatten([1], spec)
+
+
+def test_hub_reads_what_is_there(tmp_path: Path) -> None:
+    mg.save({"w": mg.ones(2)}, tmp_path / "w.pt")
+    url = (tmp_path / "w.pt").as_uri()
+    state = mg.hub.load_state_dict_from_url(url, model_dir=str(tmp_path / "cache"), progress=False)
+    assert state["w"].tolist() == [1, 1] and (tmp_path / "cache" / "w.pt").exists()
+    with pytest.raises(OSError, match="put the file at"):
+        mg.hub.load_state_dict_from_url((tmp_path / "none.pt").as_uri(), model_dir=str(tmp_path / "cache"))
+    with pytest.raises(RuntimeError, match="invalid hash"):
+        mg.hub.download_url_to_file(url, str(tmp_path / "x.pt"), hash_prefix="00ff", progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "w.pt"]
+    with pytest.raises(NotImplementedError, match="runs code"):
+        mg.hub.load("a/b", "c")

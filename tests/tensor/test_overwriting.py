@@ -1,0 +1,55 @@
+"""Overwriting a tensor that has history: it stays on the tape, and no gradient flows to what was overwritten, as in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import monograph as mg
+from monograph import Tensor
+
+WRITES: dict[str, Callable[[Tensor], object]] = {
+    "fill_": lambda y: y.fill_(float("inf")),
+    "zero_": lambda y: y.zero_(),
+    "copy_": lambda y: y.copy_(mg.ones(2, 3)),
+    "y[...]": lambda y: y.__setitem__(..., 1),
+    "y[None]": lambda y: y.__setitem__(None, 0),
+    "y[:]": lambda y: y.__setitem__(slice(None), mg.ones(2, 3)),
+    "transpose": lambda y: y.t().fill_(1),
+    "view": lambda y: y.view(-1).zero_(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_history_is_kept(write: str) -> None:
+    x = mg.full((2, 3), float("inf"), requires_grad=True)
+    y = x * 2
+    WRITES[write](y)
+    assert y.requires_grad and not y.is_leaf
+    y.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [[0.0] * 3] * 2
+
+
+def test_the_rest_keeps_its_gradient() -> None:
+    x = mg.ones(2, 3, requires_grad=True)
+    y = x * 2
+    y[0] = 7
+    y.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [[0.0] * 3, [2.0] * 3]
+
+
+def test_no_history_without_grad_mode_or_gradients() -> None:
+    y = mg.ones(3, requires_grad=True) * 2
+    with mg.no_grad():
+        y.zero_()
+    assert y.tolist() == [0.0] * 3
+    assert not mg.ones(3).fill_(2).requires_grad
+
+
+def test_a_negative_bound_wraps_in_uint8() -> None:
+    x = mg.tensor([0, 3, 255], dtype=mg.uint8)
+    assert x.clamp(-1, 2).tolist() == [2, 2, 2]
+    assert x.clamp(max=-2).tolist() == [0, 3, 254]
+    with pytest.raises(RuntimeError, match="300 cannot be converted to uint8"):
+        x.clamp(1, 300)
