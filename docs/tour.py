@@ -84,7 +84,7 @@ for unit in fusion.units:
 stop(6, "Loops", "targets/cpu/loop_lowering.py, targets/llvm/loop_spec.py")
 plan = CpuPlan(sources, [], [node, grad])
 step = plan.steps[0]
-spec = next(part for part in step.kernel.key if isinstance(part, LoopKernel))
+spec = next(part for part in step.key if isinstance(part, LoopKernel))
 print("A unit becomes a loop kernel. This is all that its code depends on; sizes, strides and addresses are run-time words:\n")
 print(f"  {spec.kept} kept dim, {spec.reduced} reduced dim, vectors along the {spec.vector} dim")
 for i, operand in enumerate(spec.operands):
@@ -92,11 +92,11 @@ for i, operand in enumerate(spec.operands):
 for i, instr in enumerate(spec.instrs):
     arguments = ", ".join([*(f"v{a}" for a in instr.args), *map(str, instr.attrs)])
     print(f"  v{i:<3} = {instr.op}({arguments}) : {instr.dtype}")
-print(f"\nThe argument record of this call: {len(step.words)} words, {step.units} units of work.")
+print(f"\nThis call has {step.units} units of work, shared out among threads.")
 
 # ---------------------------------------------------------------------------------------------------------------------
 stop(7, "LLVM IR", "targets/llvm/loops.py, targets/llvm/vecmath.py")
-ir = step.kernel.text()
+ir = step.ir()
 print("The emitter writes explicit vectors; exp is a polynomial of ours with a stated error bound:\n")
 body = ir[ir.index("fcmp") - 400 :] if "fcmp" in ir else ir
 print(excerpt(body[body.index("\n") + 1 :], 30))

@@ -177,6 +177,27 @@ def write_to_a_view_of_an_intermediate(t):
 
 
 @program
+def overwritten_with_a_constant(t):
+    x = leaf(t, 3)
+    y = x * 2
+    y.fill_(1)
+    y.sum().backward()
+    return x.grad, y.requires_grad
+
+
+@program
+def written_off_the_tape(t):
+    x = leaf(t, 3)
+    y = x * 2
+    with t.no_grad():
+        y.zero_()
+    z = x * 2
+    z.detach().zero_()
+    (y + z).sum().backward()
+    return x.grad, y
+
+
+@program
 def copy_is_differentiable(t):
     x = leaf(t, 3)
     y = t.zeros(3, dtype=t.float64)

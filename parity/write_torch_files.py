@@ -31,7 +31,8 @@ def kinds() -> dict[str, Any]:
     tagged = torch.ones(2)
     tagged.note = 3  # type: ignore[attr-defined]
     return {
-        "parameter": torch.nn.Parameter(torch.ones(2)), "tagged": tagged, "list": [1, 2.5, "x", None, True, (1, (2, 3)), {1, 2}, b"by", 1 + 2j, 10**30],
+        "parameter": torch.nn.Parameter(torch.ones(2)), "tagged": tagged, "list": [1, 2.5, "x", None, True, (1, (2, 3)), {1, 2}, b"by",
+        1 + 2j, 10**30],
         "size": torch.Size([2, 3]), "dtype": torch.float16, "device": torch.device("cpu"), "counter": collections.Counter("abca"),
         "numpy scalar": np.float64(3.5), "numpy array": np.arange(6.0).reshape(2, 3), "leaf": torch.ones(2, requires_grad=True),
         "conjugated": torch.tensor([1 + 2j]).conj(), "meta": torch.zeros(2, device="meta"), "ordered": collections.OrderedDict(b=1, a=2),

@@ -1,7 +1,7 @@
 """Writes the type stubs of the tensor room from what it installs at run time: `declared.pyi` and `functions.pyi`.
 
-    python scripts/write_stubs.py          # write them
-    python scripts/write_stubs.py --check  # exit status 1 if they are out of step
+python scripts/write_stubs.py          # write them
+python scripts/write_stubs.py --check  # exit status 1 if they are out of step
 """
 
 from __future__ import annotations

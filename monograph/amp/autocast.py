@@ -116,7 +116,8 @@ def clear_autocast_cache() -> None:
 
 
 class autocast:  # noqa: N801 - torch's name
-    """Inside, matrix products and convolutions take their floating inputs in `dtype`, losses take them in float32. Context manager and decorator.
+    """Inside, matrix products and convolutions take their floating inputs in `dtype`, losses take them in float32. Context manager and
+    decorator.
 
     On this machine it acts for device_type "cpu" with bfloat16 (the default) or float16; for other devices it warns and does nothing, as
     torch does without a GPU. Parameters keep their dtype, and so do their gradients.
@@ -134,7 +135,9 @@ class autocast:  # noqa: N801 - torch's name
         self.fast_dtype = get_autocast_dtype(self.device) if dtype is None else dtype
         self._cache_enabled = is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
         if enabled and self.device not in ("cpu", "meta"):
-            warnings.warn(f"User provided device_type of '{self.device}', but {self.device.upper()} is not available. Disabling", stacklevel=2)
+            warnings.warn(
+                f"User provided device_type of '{self.device}', but {self.device.upper()} is not available. Disabling", stacklevel=2
+            )
             enabled = False
         if enabled and self.fast_dtype not in LOW_DTYPES:
             warnings.warn(

@@ -1,4 +1,6 @@
-"""`GradScaler`: multiplies the loss so that small float16 gradients survive, divides the gradients again, and skips steps that overflowed."""
+"""`GradScaler`: multiplies the loss so that small float16 gradients survive, divides the gradients again, and skips steps that
+overflowed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class GradScaler:
     ) -> None:  # fmt: skip
         self._device = str(device)
         if enabled and self._device.partition(":")[0] != "cpu":
-            warnings.warn(f"torch.{self._device}.amp.GradScaler is enabled, but {self._device.upper()} is not available.  Disabling.", stacklevel=2)
+            warnings.warn(
+                f"torch.{self._device}.amp.GradScaler is enabled, but {self._device.upper()} is not available.  Disabling.", stacklevel=2
+            )
             enabled = False
         self._enabled = enabled
         if enabled:
@@ -90,7 +94,9 @@ class GradScaler:
         return None if finite is None else not bool(finite)
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """optimizer.step(*args, **kwargs), unless the gradients hold inf or NaN. Unscales them first if nobody did. Returns what the step returned."""
+        """optimizer.step(*args, **kwargs), unless the gradients hold inf or NaN. Unscales them first if nobody did. Returns what the step
+        returned.
+        """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
@@ -173,9 +179,7 @@ class GradScaler:
         if not self._enabled:
             return
         if not state_dict:
-            raise RuntimeError(
-                "The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler."
-            )
+            raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
         self._scale = float(state_dict["scale"])
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]

@@ -1,8 +1,8 @@
 """Batching: a graph recorded for one example, recorded again for a whole batch, with the batch as the first dimension of every value.
 
 Each op is batched by a rule of its kind (`batching_rules.py`): elementwise ops align dimensions, reductions and movements shift them,
-products and convolutions take the batch into their own. A composite without a rule is batched through its decomposition. What has neither is
-computed example by example and stacked.
+products and convolutions take the batch into their own. A composite without a rule is batched through its decomposition. What has
+neither is computed example by example and stacked.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ class Batch:
     def _random(self, node: Node, found: list[tuple[Node, bool]]) -> None:
         if self.randomness == "error":
             raise RandomnessError(
-                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags "
-                "on vmap or perform the randomness operation out of vmap"
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+                "randomness flags on vmap or perform the randomness operation out of vmap"
             )
         given = found[:-2]
         if self.randomness == "same":

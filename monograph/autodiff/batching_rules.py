@@ -146,8 +146,8 @@ def shifted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node |
 
 
 for _name in (
-    "sum prod amax amin any all mean var std logsumexp flip roll cat stack diagonal unfold softmax log_softmax cumsum cumprod cummax cummin "
-    "logcumsumexp sort topk gather scatter scatter_add scatter_reduce"
+    "sum prod amax amin any all mean var std logsumexp flip roll cat stack diagonal unfold softmax log_softmax cumsum cumprod cummax "
+    "cummin logcumsumexp sort topk gather scatter scatter_add scatter_reduce"
 ).split():
     RULES[_name] = shifted
 

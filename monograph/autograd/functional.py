@@ -44,7 +44,8 @@ def _check_strict(func: _Function, inputs: tuple[Tensor, ...], name: str) -> Non
     for i, output in enumerate(point.outputs):
         if not output.requires_grad:
             raise RuntimeError(
-                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a differentiable manner from the input when running in strict mode."
+                f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a "
+                "differentiable manner from the input when running in strict mode."
             )
         seeds = [FUNCTIONS["ones_like"](t) if k == i else None for k, t in enumerate(point.tensors)]
         found = derivatives.gradients([output], point.variables, [s._node for s in seeds if s is not None], partial=True)
@@ -59,7 +60,8 @@ def _vectors(v: Any, like: tuple[Tensor, ...], what: str, name: str) -> tuple[Te
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:  # type: ignore[attr-defined]
             raise RuntimeError(
-                f"The vector v can only be None if the {what} of the user-provided function is a single Tensor with a single element. ({name})"
+                f"The vector v can only be None if the {what} of the user-provided function is a single Tensor with a single "
+                f"element. ({name})"
             )
         return tuple(FUNCTIONS["ones_like"](t) for t in like)
     given, _ = _tuple(v, "vector v")
@@ -117,7 +119,8 @@ def jacobian(
     """
     if strategy not in ("reverse-mode", "forward-mode"):
         raise AssertionError(
-            f'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Got {strategy}'
+            f'Expected strategy to be either "forward-mode" or "reverse-mode", got {strategy!r}. Hint: If your function has more '
+            'outputs than inputs, "forward-mode" tends to be more performant.'
         )
     if strategy == "forward-mode" and create_graph:
         raise NotImplementedError(

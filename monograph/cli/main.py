@@ -18,7 +18,9 @@ from monograph.runtime.threads import get_num_threads
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="monograph", description="A deep-learning framework whose dynamic graph is its static graph.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run a script, also one written for torch", description="Runs a Python script or module as `python` would.")
+    run = commands.add_parser(
+        "run", help="run a script, also one written for torch", description="Runs a Python script or module as `python` would."
+    )
     run.add_argument("--as", dest="alias", choices=("torch",), help="the name under which the script imports monograph")
     run.add_argument("-m", dest="module", action="store_true", help="what follows is a module, as with `python -m`")
     run.add_argument("script", help="path of the script, or name of the module")
@@ -36,7 +38,9 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     if options.alias == "torch":
         install()
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), SHIM)))  # for programs that the script starts
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (os.environ.get("PYTHONPATH"), SHIM))
+        )  # for programs that the script starts
     sys.argv = [options.script, *options.arguments]
     if options.module:
         sys.path.insert(0, os.getcwd())

@@ -30,7 +30,8 @@ def _raises(name: str) -> Any:
 
 
 for _name in (
-    "current_device_index current_device_idx set_device_index set_device_idx synchronize current_stream set_stream empty_cache memory_allocated "
+    "current_device_index current_device_idx set_device_index set_device_idx synchronize current_stream set_stream empty_cache "
+    "memory_allocated "
     "max_memory_allocated memory_reserved max_memory_reserved memory_stats reset_peak_memory_stats get_memory_info"
 ).split():
     globals()[_name] = _raises(_name)

@@ -1,8 +1,8 @@
 """The alias: `import torch` finds monograph, for scripts and packages that were written for torch.
 
-A finder at the head of `sys.meta_path` answers for `torch` and everything below it. `torch` is a module of its own that passes every name on
-to monograph's front door, with torch's version; `torch.nn`, `torch.optim` ... *are* monograph's modules, so classes are the same under both
-names. A path that we do not have is a ModuleNotFoundError that says so.
+A finder at the head of `sys.meta_path` answers for `torch` and everything below it. `torch` is a module of its own that passes every name
+on to monograph's front door, with torch's version; `torch.nn`, `torch.optim` ... *are* monograph's modules, so classes are the same under
+both names. A path that we do not have is a ModuleNotFoundError that says so.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def install() -> None:
     Raises RuntimeError if the real torch was imported before: the two cannot be mixed under one name.
     """
     if NAME in sys.modules and not isinstance(sys.modules[NAME], Front):
-        raise RuntimeError("torch itself is imported already; call monograph.install() before anything imports it, or start with `monograph run --as torch`")
+        raise RuntimeError(
+            "torch itself is imported already; call monograph.install() before anything imports it, or start with `monograph run --as "
+            "torch`"
+        )
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
         sys.path.append(SHIM)  # handed on to processes that multiprocessing spawns, in which nobody called this

@@ -62,7 +62,8 @@ def _set_cudnn_flags(**changes: Any) -> tuple[Any, ...]:
 
 fp32_precision = "none"
 cudnn = Flags(
-    "cudnn", "torch.backends.cudnn.", **_no(), **_CUDNN_FLAGS, version=_answer(None, "version"), flags=_cudnn_flags, set_flags=_set_cudnn_flags,
+    "cudnn", "torch.backends.cudnn.", **_no(), **_CUDNN_FLAGS, version=_answer(None, "version"), flags=_cudnn_flags,
+    set_flags=_set_cudnn_flags,
     is_acceptable=_answer(False, "is_acceptable"), conv=FlagSpace(fp32_precision="none"), rnn=FlagSpace(fp32_precision="none"),
 )  # fmt: skip
 
@@ -86,7 +87,9 @@ def _sdp_functions() -> dict[str, Any]:
 
 
 @contextmanager
-def _sdp_kernel(enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True, enable_cudnn: bool = True) -> Iterator[None]:
+def _sdp_kernel(
+    enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True, enable_cudnn: bool = True
+) -> Iterator[None]:
     """Chooses torch's attention kernels for a block; there is one here."""
     before = dict(_SDP)
     _SDP.update(flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient, cudnn=enable_cudnn)
@@ -99,7 +102,8 @@ def _sdp_kernel(enable_flash: bool = True, enable_math: bool = True, enable_mem_
 cuda = Flags(
     "cuda", "torch.backends.cuda.", is_built=_answer(False, "is_built"), **_sdp_functions(), sdp_kernel=_sdp_kernel,
     matmul=FlagSpace(
-        allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True, allow_fp16_accumulation=False,
+        allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True,
+        allow_fp16_accumulation=False,
         fp32_precision="none",
     ),
     cufft_plan_cache=FlagSpace(size=0, max_size=0), preferred_linalg_library=_answer("default", "preferred_linalg_library"),
@@ -115,4 +119,8 @@ openmp = Flags("openmp", "torch.backends.openmp.", is_available=_answer(False, "
 nnpack = Flags("nnpack", "torch.backends.nnpack.", is_available=_answer(False, "is_available"))
 opt_einsum = Flags("opt_einsum", "torch.backends.opt_einsum.", is_available=_answer(False, "is_available"), enabled=False, strategy=None)
 quantized = Flags("quantized", "torch.backends.quantized.", engine="none", supported_engines=["none"])
-cpu = Flags("cpu", "torch.backends.cpu.", get_cpu_capability=_answer("AVX2" if platform.machine() in ("x86_64", "AMD64") else "DEFAULT", "get_cpu_capability"))
+cpu = Flags(
+    "cpu",
+    "torch.backends.cpu.",
+    get_cpu_capability=_answer("AVX2" if platform.machine() in ("x86_64", "AMD64") else "DEFAULT", "get_cpu_capability"),
+)

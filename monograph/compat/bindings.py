@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from monograph.tensor.layouts import layout, memory_format
 from monograph.core.dtype import dtype
 from monograph.core.errors import AutogradError
 from monograph.tensor.core import Device as device
 from monograph.tensor.core import Size
 from monograph.tensor.core import Tensor as TensorBase
+from monograph.tensor.layouts import layout, memory_format
 from monograph.tensor.random import Generator
 
 DisableTorchFunctionSubclass = DisableTorchFunction = nullcontext
@@ -30,4 +30,15 @@ def _disabled_torch_function_impl(*args: Any, **kwargs: Any) -> Any:
     return NotImplemented
 
 
-__all__ = ["AutogradError", "DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "Size", "TensorBase", "device", "dtype", "layout", "memory_format"]
+__all__ = [
+    "AutogradError",
+    "DisableTorchFunction",
+    "DisableTorchFunctionSubclass",
+    "Generator",
+    "Size",
+    "TensorBase",
+    "device",
+    "dtype",
+    "layout",
+    "memory_format",
+]

@@ -73,7 +73,8 @@ def _gives(name: str, value: Any) -> Any:
 
 for _name in (
     "current_device synchronize init initial_seed mem_get_info get_device_name get_device_capability get_device_properties current_stream "
-    "default_stream set_stream get_rng_state ipc_collect can_device_access_peer set_per_process_memory_fraction get_sync_debug_mode current_blas_handle "
+    "default_stream set_stream get_rng_state ipc_collect can_device_access_peer set_per_process_memory_fraction get_sync_debug_mode "
+    "current_blas_handle "
     "reset_peak_memory_stats reset_max_memory_allocated reset_max_memory_cached memory_snapshot list_gpu_processes utilization temperature"
 ).split():
     globals()[_name] = _raises(_name)
@@ -153,7 +154,8 @@ class _CudaGradScaler(_GradScaler):
     """torch.cuda.amp.GradScaler: without CUDA it is disabled and passes everything through."""
 
     def __init__(
-        self, init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5, growth_interval: int = 2000, enabled: bool = True,
+        self, init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5, growth_interval: int = 2000,
+        enabled: bool = True,
     ) -> None:  # fmt: skip
         super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
@@ -164,5 +166,10 @@ def _nvtx_missing(*args: Any, **kwargs: Any) -> Any:
 
 amp = _module("amp", autocast=_CudaAutocast, GradScaler=_CudaGradScaler)
 nvtx = _module("nvtx", range_push=_nvtx_missing, range_pop=_nvtx_missing, mark=_nvtx_missing, range=_nvtx_missing)
-memory = _module("memory", **{_name: globals()[_name] for _name in ("empty_cache", "memory_allocated", "max_memory_allocated", "memory_reserved", "memory_stats")})
-random = _module("random", **{_name: globals()[_name] for _name in ("manual_seed", "manual_seed_all", "get_rng_state", "set_rng_state", "seed")})
+memory = _module(
+    "memory",
+    **{_name: globals()[_name] for _name in ("empty_cache", "memory_allocated", "max_memory_allocated", "memory_reserved", "memory_stats")},
+)
+random = _module(
+    "random", **{_name: globals()[_name] for _name in ("manual_seed", "manual_seed_all", "get_rng_state", "set_rng_state", "seed")}
+)

@@ -73,7 +73,8 @@ def is_torchelastic_launched() -> bool:
 
 
 def init_process_group(
-    backend: str | None = None, init_method: str | None = None, timeout: Any = None, world_size: int = -1, rank: int = -1, store: Any = None,
+    backend: str | None = None, init_method: str | None = None, timeout: Any = None, world_size: int = -1, rank: int = -1,
+    store: Any = None,
     group_name: str = "", pg_options: Any = None, device_id: Any = None,
 ) -> None:  # fmt: skip
     """Begins a world of one process. Raises RuntimeError if more are asked for, by argument or by $WORLD_SIZE."""
@@ -81,7 +82,10 @@ def init_process_group(
         raise ValueError("trying to initialize the default process group twice!")
     world = world_size if world_size > 0 else int(os.environ.get("WORLD_SIZE", "1"))
     if world != 1:
-        raise RuntimeError(f"monograph computes in one process, {world} were asked for; start the script alone, without torchrun, or with --nproc-per-node=1")
+        raise RuntimeError(
+            f"monograph computes in one process, {world} were asked for; start the script alone, without torchrun, or with "
+            f"--nproc-per-node=1"
+        )
     _group[:] = [backend or "gloo"]
 
 
@@ -114,7 +118,7 @@ def get_backend(group: Any = None) -> str:
 
 
 def get_default_backend_for_device(device: Any) -> str:
-    """"gloo", torch's for CPUs."""
+    """ "gloo", torch's for CPUs."""
     return "gloo"
 
 
@@ -140,13 +144,17 @@ def _from_zero(rank: Any) -> None:
         raise ValueError(f"there is only rank 0, got {rank}")
 
 
-def broadcast(tensor: Tensor, src: int | None = None, group: Any = None, async_op: bool = False, group_src: int | None = None) -> Work | None:
+def broadcast(
+    tensor: Tensor, src: int | None = None, group: Any = None, async_op: bool = False, group_src: int | None = None
+) -> Work | None:
     """The tensor of rank 0 is the tensor."""
     _from_zero(src)
     return _done(async_op)
 
 
-def reduce(tensor: Tensor, dst: int | None = None, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False, group_dst: int | None = None) -> Work | None:
+def reduce(
+    tensor: Tensor, dst: int | None = None, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False, group_dst: int | None = None
+) -> Work | None:
     """As `all_reduce`."""
     _from_zero(dst)
     return _done(async_op)

@@ -40,6 +40,7 @@ utils = module(f"{__name__}.utils", is_compile_supported=lambda device_type: dev
 eval_frame = module(f"{__name__}.eval_frame", OptimizedModule=type("OptimizedModule", (), {"__doc__": "Only a name for isinstance()."}))
 
 __all__ = [
-    "allow_in_graph", "assume_constant_result", "config", "disable", "graph_break", "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic",
+    "allow_in_graph", "assume_constant_result", "config", "disable", "graph_break", "is_compiling", "is_dynamo_supported", "list_backends",
+    "mark_dynamic",
     "mark_static", "maybe_mark_dynamic", "reset",
 ]  # fmt: skip

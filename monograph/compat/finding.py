@@ -1,7 +1,7 @@
 """From a path below torch to the module of ours that answers to it, and the finders that ask.
 
-`import monograph.cuda` works through a finder at the end of `sys.meta_path`, which is asked about what has no file; `import torch.cuda` through
-one at its head (`alias.py`).
+`import monograph.cuda` works through a finder at the end of `sys.meta_path`, which is asked about what has no file; `import torch.cuda`
+through one at its head (`alias.py`).
 """
 
 from __future__ import annotations

@@ -28,15 +28,22 @@ def _refuse(self: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _name(name: str, base: type = object) -> type:
-    return type(name, (base,), {"__init__": _refuse, "__doc__": "Only a name for annotations and isinstance(); it cannot be made.", "__module__": __name__})
+    return type(
+        name,
+        (base,),
+        {"__init__": _refuse, "__doc__": "Only a name for annotations and isinstance(); it cannot be made.", "__module__": __name__},
+    )
 
 
-Graph, Node, Proxy, Tracer, Interpreter, Transformer = (_name(n) for n in ("Graph", "Node", "Proxy", "Tracer", "Interpreter", "Transformer"))
+Graph, Node, Proxy, Tracer, Interpreter, Transformer = (
+    _name(n) for n in ("Graph", "Node", "Proxy", "Tracer", "Interpreter", "Transformer")
+)
 GraphModule = _name("GraphModule", Module)
 node = module(f"{__name__}.node", Node=Node, Target=Any, Argument=Any)
 proxy = module(f"{__name__}.proxy", Proxy=Proxy)
 graph = module(f"{__name__}.graph", Graph=Graph)
 graph_module = module(
-    f"{__name__}.graph_module", GraphModule=GraphModule, _CodeOnlyModule=_name("_CodeOnlyModule", Module), _USER_PRESERVED_ATTRIBUTES_KEY="_user_preserved_attributes",
+    f"{__name__}.graph_module", GraphModule=GraphModule, _CodeOnlyModule=_name("_CodeOnlyModule", Module),
+    _USER_PRESERVED_ATTRIBUTES_KEY="_user_preserved_attributes",
     _copy_attr=_refuse,
 )  # fmt: skip

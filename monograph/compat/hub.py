@@ -33,7 +33,9 @@ def set_dir(d: str | os.PathLike[str]) -> None:
 
 
 def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, progress: bool = True) -> None:
-    """Fetches a URL into a file; it appears there whole or not at all. Raises RuntimeError if the SHA-256 does not begin with hash_prefix."""
+    """Fetches a URL into a file; it appears there whole or not at all. Raises RuntimeError if the SHA-256 does not begin with
+    hash_prefix.
+    """
     target = Path(dst).expanduser()
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name + ".", suffix=".part", delete=False) as out:
@@ -52,7 +54,8 @@ def download_url_to_file(url: str, dst: str, hash_prefix: str | None = None, pro
 
 
 def load_state_dict_from_url(
-    url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True, check_hash: bool = False, file_name: str | None = None,
+    url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True, check_hash: bool = False,
+    file_name: str | None = None,
     weights_only: bool = True,
 ) -> Any:  # fmt: skip
     """The object saved at a URL, from the folder of downloaded weights if it is there already.
@@ -74,4 +77,7 @@ def load_state_dict_from_url(
 
 def load(repo_or_dir: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
     """Refused: it would run code from a repository."""
-    raise NotImplementedError("hub.load() runs code that it downloads, which monograph does not; install the package and load its weights with load_state_dict_from_url")
+    raise NotImplementedError(
+        "hub.load() runs code that it downloads, which monograph does not; install the package and load its weights with "
+        "load_state_dict_from_url"
+    )

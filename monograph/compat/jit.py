@@ -1,7 +1,7 @@
 """torch.jit: scripting and tracing. Every program of monograph is captured as it runs, so these keep the Python that they are given.
 
-`script` and `trace` return the function or module itself: it runs as before, and `compile` makes it one program. What TorchScript adds as a file
-format is `export`.
+`script` and `trace` return the function or module itself: it runs as before, and `compile` makes it one program. What TorchScript adds as
+a file format is `export`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from monograph.nn.module import Module
 from monograph.tensor.core import Tensor
 
 T = TypeVar("T")
-_ADVICE = "monograph writes no TorchScript: save the weights with save(module.state_dict(), path), or the module with its computation through monograph.export"
+_ADVICE = "monograph writes no TorchScript: save the weights with save(module.state_dict(), path), or the module with its computation "
+"through monograph.export"
 
 
 class ScriptModule(Module):
@@ -44,7 +45,8 @@ def script(obj: T, optimize: Any = None, _frames_up: int = 0, _rcb: Any = None, 
 
 
 def trace(
-    func: T, example_inputs: Any = None, optimize: Any = None, check_trace: bool = True, check_inputs: Any = None, check_tolerance: float = 1e-5,
+    func: T, example_inputs: Any = None, optimize: Any = None, check_trace: bool = True, check_inputs: Any = None,
+    check_tolerance: float = 1e-5,
     strict: bool = True, _force_outplace: bool = False, _module_class: Any = None, example_kwarg_inputs: dict[str, Any] | None = None,
     _store_inputs: bool = True,
 ) -> T:  # fmt: skip
@@ -98,7 +100,9 @@ def isinstance(obj: Any, target_type: Any) -> bool:  # noqa: A001 - torch's name
     return builtins.isinstance(obj, target_type)
 
 
-Attribute = type("Attribute", (), {"__doc__": "A typed value for a ScriptModule: the value.", "__new__": lambda cls, value, kind=None: value})
+Attribute = type(
+    "Attribute", (), {"__doc__": "A typed value for a ScriptModule: the value.", "__new__": lambda cls, value, kind=None: value}
+)
 
 
 class Future:
@@ -127,7 +131,9 @@ def wait(future: Future) -> Any:
 def freeze(mod: T, preserved_attrs: Any = None, optimize_numerics: bool = True) -> T:
     """The module in eval mode; `compile` folds what does not change."""
     if builtins.isinstance(mod, Module) and mod.training:
-        raise RuntimeError("Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing.")
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing."
+        )
     return mod
 
 
@@ -143,7 +149,10 @@ def save(m: Any, f: Any, _extra_files: Any = None) -> None:
 
 def load(f: Any, map_location: Any = None, _extra_files: Any = None, _restore_shapes: bool = False) -> Any:
     """Refused: a TorchScript file holds code."""
-    raise NotImplementedError("a TorchScript file holds code, which monograph does not run; save the state in torch, torch.save(module.state_dict(), path), and load that")
+    raise NotImplementedError(
+        "a TorchScript file holds code, which monograph does not run; save the state in torch, torch.save(module.state_dict(), path), "
+        "and load that"
+    )
 
 
 def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -163,7 +172,9 @@ annotations = module(
 )  # fmt: skip
 
 __all__ = [
-    "Attribute", "Error", "Final", "Future", "ScriptFunction", "ScriptModule", "annotate", "export", "fork", "freeze", "ignore", "interface", "is_scripting",
-    "is_tracing", "isinstance", "load", "optimize_for_inference", "save", "script", "script_if_tracing", "script_method", "trace", "trace_module", "unused",
+    "Attribute", "Error", "Final", "Future", "ScriptFunction", "ScriptModule", "annotate", "export", "fork", "freeze", "ignore",
+    "interface", "is_scripting",
+    "is_tracing", "isinstance", "load", "optimize_for_inference", "save", "script", "script_if_tracing", "script_method", "trace",
+    "trace_module", "unused",
     "wait",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ from multiprocessing import *  # noqa: F403
 from typing import Any
 
 
-
 class ProcessException(Exception):
     """A process that `spawn` started failed."""
 
@@ -86,7 +85,9 @@ class ProcessContext:
 SpawnContext = ProcessContext
 
 
-def start_processes(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn") -> Any:
+def start_processes(
+    fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn"
+) -> Any:
     """Runs fn(i, *args) in nprocs processes. With `join` waits and returns None, else returns the ProcessContext."""
     context = _python.get_context(start_method)
     errors = [context.SimpleQueue() for _ in range(nprocs)]
@@ -101,7 +102,9 @@ def start_processes(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, joi
     return None
 
 
-def spawn(fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn") -> Any:
+def spawn(
+    fn: Callable[..., Any], args: Any = (), nprocs: int = 1, join: bool = True, daemon: bool = False, start_method: str = "spawn"
+) -> Any:
     """`start_processes` with freshly started interpreters."""
     return start_processes(fn, args, nprocs, join, daemon, start_method)
 
@@ -128,5 +131,3 @@ def set_sharing_strategy(new_strategy: str) -> None:
 
 def __getattr__(name: str) -> Any:
     return getattr(_python, name)
-
-

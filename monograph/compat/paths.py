@@ -7,12 +7,15 @@ ROOM = "monograph.compat."
 # Paths that have a module of their own here.
 MODULES = {
     "cuda": "cuda", "cuda.amp": "cuda.amp", "cuda.nvtx": "cuda.nvtx", "cuda.memory": "cuda.memory", "cuda.random": "cuda.random",
-    "accelerator": "accelerator", "mps": "mps", "xpu": "xpu", "cpu": "cpu", "backends": "backends", "jit": "jit", "jit.annotations": "jit.annotations",
+    "accelerator": "accelerator", "mps": "mps", "xpu": "xpu", "cpu": "cpu", "backends": "backends", "jit": "jit",
+    "jit.annotations": "jit.annotations",
     "fx": "fx", "fx.node": "fx.node", "fx.proxy": "fx.proxy", "fx.graph": "fx.graph", "fx.graph_module": "fx.graph_module", "onnx": "onnx",
     "compiler": "compiler", "_dynamo": "dynamo", "_dynamo.utils": "dynamo.utils", "_dynamo.eval_frame": "dynamo.eval_frame",
-    "distributed": "distributed", "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types", "overrides": "overrides",
+    "distributed": "distributed", "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types",
+    "overrides": "overrides",
     "_C": "bindings", "utils._pytree": "pytree",
-    **{f"backends.{name}": f"backends.{name}" for name in ("cudnn", "cuda", "mps", "mkl", "mkldnn", "openmp", "nnpack", "opt_einsum", "quantized", "cpu")},
+    **{f"backends.{name}": f"backends.{name}" for name in ("cudnn", "cuda", "mps", "mkl", "mkldnn", "openmp", "nnpack", "opt_einsum",
+    "quantized", "cpu")},
 }  # fmt: skip
 
 # Paths whose names live in rooms of ours, the first that has the name.
@@ -31,6 +34,7 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "amp.grad_scaler": ("amp",),
     "utils.hooks": ("nn.hooks", "nn"),
     "utils.model_zoo": ("compat.hub",),
+    "utils.dlpack": ("tensor",),
     "utils.data.dataloader": ("data.loader", "data.collate", "data"),
     "utils.data.dataset": ("data.dataset", "data"),
     "utils.data.sampler": ("data.sampler", "data"),
@@ -41,6 +45,18 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "optim.optimizer": ("optim.optimizer", "optim"),
     "_tensor": ("tensor",),
     "functional": ("tensor",),
+    **{
+        f"distributions.{name}": ("distributions",)
+        for name in (
+            "bernoulli beta binomial categorical cauchy chi2 continuous_bernoulli dirichlet distribution exponential exp_family "
+            "fishersnedecor gamma "
+            "geometric gumbel half_cauchy half_normal independent inverse_gamma kumaraswamy laplace lkj_cholesky log_normal "
+            "logistic_normal "
+            "lowrank_multivariate_normal mixture_same_family multinomial multivariate_normal negative_binomial normal "
+            "one_hot_categorical pareto poisson "
+            "relaxed_bernoulli relaxed_categorical studentT transformed_distribution uniform von_mises weibull wishart"
+        ).split()
+    },
     "storage": ("tensor",),
     "_utils": ("nn.parameter",),
 }

@@ -42,7 +42,9 @@ SUPPORTED_NODES: dict[type, _Kind] = {
 }
 
 
-def register_pytree_node(cls: type, flatten_fn: Callable[[Any], tuple[Any, Any]], unflatten_fn: Callable[[Iterable[Any], Any], Any], **kwargs: Any) -> None:
+def register_pytree_node(
+    cls: type, flatten_fn: Callable[[Any], tuple[Any, Any]], unflatten_fn: Callable[[Iterable[Any], Any], Any], **kwargs: Any
+) -> None:
     """Instances of `cls` are containers from now on."""
     SUPPORTED_NODES[cls] = _Kind(lambda x: (lambda r: (list(r[0]), r[1]))(flatten_fn(x)), unflatten_fn)
 
@@ -104,7 +106,10 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
     """The tree of that structure with those leaves. Raises ValueError if their number is wrong."""
     given = list(leaves)
     if len(given) != treespec.num_leaves:
-        raise ValueError(f"tree_unflatten(leaves, treespec): `leaves` has length {len(given)} but the spec refers to a pytree that holds {treespec.num_leaves} items")
+        raise ValueError(
+            f"tree_unflatten(leaves, treespec): `leaves` has length {len(given)} but the spec refers to a pytree that holds "
+            f"{treespec.num_leaves} items"
+        )
     return _rebuild(iter(given), treespec)
 
 

@@ -6,9 +6,20 @@ import warnings
 from typing import Any
 
 from monograph.amp.autocast import (
-    autocast, clear_autocast_cache, get_autocast_cpu_dtype, get_autocast_dtype, get_autocast_gpu_dtype, is_autocast_cache_enabled,
-    is_autocast_cpu_enabled, is_autocast_enabled, set_autocast_cache_enabled, set_autocast_cpu_dtype, set_autocast_cpu_enabled, set_autocast_dtype,
-    set_autocast_enabled, set_autocast_gpu_dtype,
+    autocast,
+    clear_autocast_cache,
+    get_autocast_cpu_dtype,
+    get_autocast_dtype,
+    get_autocast_gpu_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_cpu_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+    set_autocast_gpu_dtype,
 )  # fmt: skip
 from monograph.compat import cpu
 from monograph.compat.cuda import AcceleratorError, OutOfMemoryError
@@ -16,7 +27,14 @@ from monograph.tensor.core import Size, Tensor
 from monograph.tensor.random import default_generator
 
 _PRECISIONS = ("highest", "high", "medium")
-_settings: dict[str, Any] = {"precision": "highest", "deterministic": False, "warn_only": False, "fill": True, "warn_always": False, "interop": 1}
+_settings: dict[str, Any] = {
+    "precision": "highest",
+    "deterministic": False,
+    "warn_only": False,
+    "fill": True,
+    "warn_always": False,
+    "interop": 1,
+}
 
 
 def set_float32_matmul_precision(precision: str) -> None:
@@ -157,10 +175,14 @@ class Event(Stream):
 
 
 __all__ = [
-    "AcceleratorError", "Event", "OutOfMemoryError", "Size", "Stream", "are_deterministic_algorithms_enabled", "autocast", "clear_autocast_cache",
+    "AcceleratorError", "Event", "OutOfMemoryError", "Size", "Stream", "are_deterministic_algorithms_enabled", "autocast",
+    "clear_autocast_cache",
     "compiled_with_cxx11_abi", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype", "get_deterministic_debug_mode",
-    "get_device_module", "get_float32_matmul_precision", "get_num_interop_threads", "get_rng_state", "initial_seed", "is_autocast_cache_enabled",
-    "is_autocast_cpu_enabled", "is_autocast_enabled", "is_deterministic_algorithms_warn_only_enabled", "is_storage", "is_warn_always_enabled", "seed", "set_autocast_cache_enabled", "set_autocast_cpu_dtype", "set_autocast_cpu_enabled", "set_autocast_dtype",
+    "get_device_module", "get_float32_matmul_precision", "get_num_interop_threads", "get_rng_state", "initial_seed",
+    "is_autocast_cache_enabled",
+    "is_autocast_cpu_enabled", "is_autocast_enabled", "is_deterministic_algorithms_warn_only_enabled", "is_storage",
+    "is_warn_always_enabled", "seed", "set_autocast_cache_enabled", "set_autocast_cpu_dtype", "set_autocast_cpu_enabled",
+    "set_autocast_dtype",
     "set_autocast_enabled", "set_autocast_gpu_dtype", "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
     "set_num_interop_threads", "set_rng_state", "set_warn_always", "typename", "use_deterministic_algorithms",
 ]  # fmt: skip

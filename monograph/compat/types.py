@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from monograph.tensor.layouts import layout as _layout
-from monograph.core.dtype import dtype as _dtype
 from monograph.tensor.core import Device as _device
 from monograph.tensor.core import Size, Tensor
 

@@ -380,8 +380,8 @@ _never(
     (c.Laplace, g.Beta), (c.Laplace, c.Exponential), (c.Laplace, g.Gamma), (c.Laplace, c.Pareto), (c.Laplace, Uniform), (Normal, g.Beta),
     (Normal, c.Exponential), (Normal, g.Gamma), (Normal, c.Pareto), (Normal, Uniform), (c.Pareto, g.Beta), (c.Pareto, Uniform),
     (c.Exponential, c.ContinuousBernoulli), (g.Gamma, c.ContinuousBernoulli), (c.Gumbel, c.ContinuousBernoulli),
-    (c.Laplace, c.ContinuousBernoulli), (Normal, c.ContinuousBernoulli), (c.Pareto, c.ContinuousBernoulli), (c.ContinuousBernoulli, c.Pareto),
-    (d.Poisson, d.Bernoulli), (d.Poisson, d.Binomial),
+    (c.Laplace, c.ContinuousBernoulli), (Normal, c.ContinuousBernoulli), (c.Pareto, c.ContinuousBernoulli),
+    (c.ContinuousBernoulli, c.Pareto), (d.Poisson, d.Bernoulli), (d.Poisson, d.Binomial),
 )  # fmt: skip
 
 

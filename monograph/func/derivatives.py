@@ -164,7 +164,8 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
         (output,) = point.outputs
         if output.shape != ():
             raise RuntimeError(
-                f"Expected f(*args) to return a scalar tensor, got tensor with {len(output.shape)} dims. Maybe you forgot to reduce it, e.g. with sum()?"
+                f"Expected f(*args) to return a scalar tensor, got tensor with {len(output.shape)} dims. "
+                "Maybe you forgot to reduce it, e.g. with sum()?"
             )
         found = point.pull([source.constant(1, output.dtype)])
         result = found[0] if isinstance(argnums, int) else found
@@ -294,7 +295,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """The Jacobian of `func` by reverse mode, row by row at once (by vmap): for every output and argument a tensor of output.shape + argument.shape.
+    """The Jacobian of `func` by reverse mode, all rows at once (by vmap): for every output and argument a tensor of both shapes.
 
     >>> import monograph as mg
     >>> mg.func.jacrev(mg.sin)(mg.zeros(2)).tolist()

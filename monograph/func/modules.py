@@ -38,15 +38,11 @@ def _replaced(module: Any, tensors: dict[str, Tensor], tie_weights: bool, strict
         named = set(tensors) if not tie_weights else {n for name in tensors if name in every for n in every[name]}
         missing = [name for name in every if name not in named]
         if unknown or missing:
-            raise RuntimeError(f"Error(s) in loading: missing key(s): {missing}, unexpected key(s): {unknown}")
-    elif unknown:
-        raise KeyError(
-            f"{type(module).__name__} has no parameter or buffer called {', '.join(unknown)}; it has {', '.join(list(every)[:20])}"
-        )
-    given = dict(tensors)
+            raise RuntimeError(f"functional_call(strict=True): missing key(s) {missing}, unexpected key(s) {unknown}")
+    given = {name: value for name, value in tensors.items() if name in every}
     if tie_weights:
-        for name, value in tensors.items():
-            for other in every.get(name, ()):
+        for name, value in list(given.items()):
+            for other in every[name]:
                 if other in tensors and tensors[other] is not value:
                     raise ValueError(f"functional_call: {name} and {other} are one tensor, but different values were given for them")
                 given[other] = value
@@ -68,7 +64,7 @@ def functional_call(
 ) -> Any:
     """`module(*args, **kwargs)` with parameters and buffers replaced by the given ones, by name (a dict, or several of them).
 
-    What the call writes to buffers goes to the given ones.
+    What the call writes to buffers goes to the given ones. Names the module does not have are ignored, unless `strict`.
 
     >>> import monograph as mg
     >>> layer = mg.nn.Linear(2, 1, bias=False)

@@ -42,8 +42,8 @@ def vmap(
     *,
     chunk_size: int | None = None,
 ) -> Callable[..., Any]:
-    """`func`, written for one example, for many: inputs are taken apart along `in_dims` (None: the same for all), results put together along
-    `out_dims`. Keyword arguments are taken apart along dimension 0.
+    """`func`, written for one example, for many: inputs are taken apart along `in_dims` (None: the same for all), results are put together
+    along `out_dims`. Keyword arguments are the same for all examples.
 
     The function is recorded once and every op batched by a rule; a function that looks at values is run example by example instead.
     `randomness`: "error", "same" or "different" numbers for the examples. `chunk_size`: at most so many examples at a time.
@@ -80,12 +80,13 @@ class _Call:
         self.func, self.out_dims, self.randomness, self.name = func, out_dims, randomness, getattr(func, "__name__", repr(func))
         if not isinstance(in_dims, int | list | tuple) and in_dims is not None:
             raise ValueError(
-                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): expected `in_dims` to be int or a (potentially nested) tuple matching "
-                f"the structure of inputs, got: {type(in_dims)}."
+                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): expected `in_dims` to be int or a (potentially nested) tuple "
+                f"matching the structure of inputs, got: {type(in_dims)}."
             )
         if not args and not kwargs:
             raise ValueError(
-                f"vmap({self.name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function with no inputs."
+                f"vmap({self.name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function "
+                "with no inputs."
             )
         self.args, self.kwargs = args, kwargs
         leaves, self.structure = trees.flatten((args, kwargs))
@@ -93,16 +94,14 @@ class _Call:
             given = spread(tuple(in_dims) if isinstance(in_dims, list) else in_dims, args, "in_dims")
         except ValueError:
             raise ValueError(
-                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the structure of `inputs`. in_dims has "
-                f"structure {trees.flatten(in_dims)[1]} but inputs has structure {trees.flatten(args)[1]}."
+                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the structure of `inputs`. "
+                f"in_dims has structure {trees.flatten(in_dims)[1]} but inputs has structure {trees.flatten(args)[1]}."
             ) from None
-        dims = given + [0 if isinstance(v, Tensor) else None for v in trees.flatten(kwargs)[0]]
+        dims = given + [None] * (len(leaves) - len(given))
         self.leaves, self.dims = leaves, [self._dim(v, d, in_dims) for v, d in zip(leaves, dims, strict=True)]
         sizes = [v.shape[d] for v, d in zip(leaves, self.dims, strict=True) if d is not None]
         if not sizes:
-            raise ValueError(
-                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): at least one input must be mapped over: all in_dims are None"
-            )
+            raise ValueError(f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): at least one input must be mapped over")
         if any(s != sizes[0] for s in sizes):
             raise ValueError(
                 f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension"
@@ -114,8 +113,8 @@ class _Call:
             return None
         if not isinstance(value, Tensor):
             raise ValueError(
-                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): Got in_dim={dim} for an input but the input is of type {type(value)}. We "
-                "cannot vmap over non-Tensor arguments, please use None as the respective in_dim"
+                f"vmap({self.name}, in_dims={in_dims}, ...)(<inputs>): Got in_dim={dim} for an input but the input is of type "
+                f"{type(value)}. We cannot vmap over non-Tensor arguments, please use None as the respective in_dim"
             )
         if not isinstance(dim, int) or not -value.ndim <= dim < value.ndim:
             raise ValueError(
@@ -171,8 +170,8 @@ class _Call:
             if batch.value(now)[1]:  # type: ignore[arg-type]
                 t._node, t._leaf = before, None
                 raise RuntimeError(
-                    f"vmap: inplace arithmetic on a tensor of shape {list(before.shape)} from outside of the function is not possible: every example "
-                    "would write to it. Use out-of-place operators, or pass it in and map over it."
+                    f"vmap: inplace arithmetic on a tensor of shape {list(before.shape)} from outside of the function is not possible: "
+                    "every example would write to it. Use out-of-place operators, or pass it in and map over it."
                 )
             t._node = batch.value(now)[0]  # type: ignore[arg-type]
 
@@ -181,14 +180,15 @@ class _Call:
         for leaf in leaves:
             if not isinstance(leaf, Tensor):
                 raise ValueError(
-                    f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(leaf)}. Did you mean to set out_dims= to None for output?"
+                    f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(leaf)}. "
+                    "Did you mean to set out_dims= to None for output?"
                 )
         try:
             dims = spread(self.out_dims, result, "out_dims")
         except ValueError:
             raise ValueError(
-                f"vmap({self.name}, ..., out_dims={self.out_dims}): out_dims is not compatible with the structure of `outputs`. out_dims has "
-                f"structure {trees.flatten(self.out_dims)[1]} but outputs has structure {structure}."
+                f"vmap({self.name}, ..., out_dims={self.out_dims}): out_dims is not compatible with the structure of `outputs`. "
+                f"out_dims has structure {trees.flatten(self.out_dims)[1]} but outputs has structure {structure}."
             ) from None
         return leaves, structure, dims
 
@@ -196,7 +196,8 @@ class _Call:
         if dim is None:
             if flag:
                 raise ValueError(
-                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is None: the result differs between examples"
+                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is None: the result "
+                    "differs between examples"
                 )
             return wrap(node)
         if not flag:

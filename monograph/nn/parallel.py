@@ -1,4 +1,6 @@
-"""torch.nn.parallel on one device: the wrappers keep the structure that scripts rely on (`.module`, names in state_dict) and call the module."""
+"""torch.nn.parallel on one device: the wrappers keep the structure that scripts rely on (`.module`, names in state_dict) and call the
+module.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +54,8 @@ class DistributedDataParallel(Module):
             self.require_backward_grad_sync = before
 
 
-def data_parallel(module: Module, inputs: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0, module_kwargs: Any = None) -> Any:
+def data_parallel(
+    module: Module, inputs: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0, module_kwargs: Any = None
+) -> Any:
     """module(*inputs, **module_kwargs)."""
     return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))

@@ -1,8 +1,9 @@
 """Whole modules in a file: the name of the class and the state of the object. No code is written; the reader must have imported the class.
 
-`save(model, f)` of a torch script works so, and `load(f, weights_only=False)` gives the module back. Reading makes objects of classes that are
-subclasses of Module and already imported by the program, without calling them, and refers to functions of monograph only, so a file can
-name nothing that runs while it is read. What such a module then computes is still for its author to answer, hence the explicit argument.
+`save(model, f)` of a torch script works so, and `load(f, weights_only=False)` gives the module back. Reading makes objects of classes
+that are subclasses of Module and already imported by the program, without calling them, and refers to functions of monograph only, so a
+file can name nothing that runs while it is read. What such a module then computes is still for its author to answer, hence the explicit
+argument.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def state_of(module: Module, place: str) -> dict[str, Any]:
     """The state to write. Raises TypeError for a class that cannot be found by its name and for a module with hooks."""
     if _found(full_name(type(module))) is not type(module):
         raise TypeError(
-            f"save: {place} is a module of the class {type(module).__qualname__}, which is defined inside a function and cannot be found again by its name; "
+            f"save: {place} is a module of the class {type(module).__qualname__}, which is defined inside a function and cannot be found "
+            f"again by its name; "
             "save model.state_dict(), or define the class at the top of its file"
         )
     state = {}
@@ -97,7 +99,8 @@ def class_of(name: Any) -> type:
     found = _found(str(name))
     if not (isinstance(found, type) and issubclass(found, Module)):
         raise ArtifactError(
-            f"the file holds a module of the class {str(name).replace(':', '.')}, which this program has not imported (or which is no nn.Module): import it before load()"
+            f"the file holds a module of the class {str(name).replace(':', '.')}, which this program has not imported (or which is no "
+            f"nn.Module): import it before load()"
         )
     return found
 

@@ -1,9 +1,9 @@
 """A machine for pickles that cannot run code: it builds containers, numbers and strings, and calls nothing but constructors it was given.
 
-A pickle is a program. `pickle.Unpickler` runs it and fetches any function the file names; even with a filter in front it will set attributes
-on whatever the file hands it. This machine knows the opcodes of data only. A global is looked up in the table of its caller, which returns
-a plain value or a `Constructor`; REDUCE refuses everything else, BUILD goes to the caller, and what the file claims about sizes is believed
-only as far as there are bytes. The opcodes are decoded by `pickletools`, which checks that their arguments are complete.
+A pickle is a program. `pickle.Unpickler` runs it and fetches any function the file names; even with a filter in front it will set
+attributes on whatever the file hands it. This machine knows the opcodes of data only. A global is looked up in the table of its caller,
+which returns a plain value or a `Constructor`; REDUCE refuses everything else, BUILD goes to the caller, and what the file claims about
+sizes is believed only as far as there are bytes. The opcodes are decoded by `pickletools`, which checks that their arguments are complete.
 """
 
 from __future__ import annotations
@@ -61,7 +61,17 @@ def run(stream: IO[bytes], surroundings: Surroundings) -> Any:
             raise ArtifactError(f"damaged pickle: it ends with {len(machine.stack)} objects on its stack, one is expected")
     except ArtifactError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError, UnicodeError, AssertionError, RecursionError) as error:
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+        UnicodeError,
+        AssertionError,
+        RecursionError,
+    ) as error:
         raise ArtifactError(f"damaged pickle: {type(error).__name__}: {error}") from None
     return machine.stack[0]
 
@@ -136,7 +146,9 @@ class _Machine:
     def _construct(self) -> None:
         arguments, target = self.stack.pop(), self.stack.pop()
         if not isinstance(target, Constructor):
-            raise ArtifactError(f"the file asks to call a {type(target).__name__}: only the constructors of tensors and plain containers are known")
+            raise ArtifactError(
+                f"the file asks to call a {type(target).__name__}: only the constructors of tensors and plain containers are known"
+            )
         if not isinstance(arguments, tuple):
             raise ArtifactError(f"damaged pickle: the arguments of {target.name} are a {type(arguments).__name__}, not a tuple")
         self.stack.append(target.build(*arguments))
@@ -173,7 +185,9 @@ class _Machine:
             items = self._to_mark()
             _set_items(stack[-1], items)
         else:
-            raise ArtifactError(f"the pickle uses the instruction {name}, which plain data does not need (it instantiates classes or refers to code)")
+            raise ArtifactError(
+                f"the pickle uses the instruction {name}, which plain data does not need (it instantiates classes or refers to code)"
+            )
 
     def _from_mark_below(self) -> list[Any]:
         made = self.stack.pop()

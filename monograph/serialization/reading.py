@@ -30,14 +30,16 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def load(
-    f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None, mmap: bool | None = None, **pickle_load_args: Any,
+    f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None, mmap: bool | None = None,
+    **pickle_load_args: Any,
 ) -> Any:  # fmt: skip
-    """The object in a file: ours, torch's `.pt` and `.pth` (zip and legacy), `.safetensors`, NumPy's `.npz` and `.npy`; told apart by content.
+    """The object in a file: ours, torch's `.pt` and `.pth` (zip and legacy), `.safetensors`, NumPy's `.npz` and `.npy`; told apart by
+    content.
 
-    `f` is a path or an object with `read` and `seek`. `map_location` as in torch: a device, a dict of names, or a function of (storage, location).
-    No code in a file is ever run, and no pickle executed, whatever `weights_only` says: what only they could restore is refused with an error
-    that names it. `weights_only=False` admits one thing more, the whole modules in files of ours, whose classes must be imported. `mmap` is
-    accepted; files are read. Raises ArtifactError for damaged, hostile and unknown files.
+    `f` is a path or an object with `read` and `seek`. `map_location` as in torch: a device, a dict of names, or a function of (storage,
+    location). No code in a file is ever run, and no pickle executed, whatever `weights_only` says: what only they could restore is
+    refused with an error that names it. `weights_only=False` admits one thing more, the whole modules in files of ours, whose classes
+    must be imported. `mmap` is accepted; files are read. Raises ArtifactError for damaged, hostile and unknown files.
     """
     if pickle_module is not None:
         raise RuntimeError("load() executes no pickle, so pickle_module= has nothing to do; leave it out")
@@ -86,7 +88,8 @@ def _load(stream: IO[bytes], map_location: Any, modules: bool) -> Any:
     if size == 0:
         raise ArtifactError("the file is empty: nothing was ever written to it, or the write was cut off")
     raise ArtifactError(
-        f"unknown kind of file (it begins with {head[:8]!r}); load() reads monograph's own files, torch's .pt and .pth, .safetensors, .npz and .npy. "
+        f"unknown kind of file (it begins with {head[:8]!r}); load() reads monograph's own files, torch's .pt and .pth, .safetensors, "
+        f".npz and .npy. "
         "A download that failed often leaves a web page or a Git LFS pointer under the name of the file"
     )
 
@@ -105,7 +108,9 @@ def _load_zip(stream: IO[bytes], size: int, map_location: Any, modules: bool) ->
             return {entry.filename[:-4]: FUNCTIONS["_from_host"](_entry_array(archive, entry)) for entry in entries}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, zipfile.LargeZipFile) as error:
         raise ArtifactError(f"damaged archive: {error}. The file is truncated or was changed after it was written") from None
-    raise ArtifactError(f"an archive of {len(names)} entries that is neither monograph's, torch's nor NumPy's: {', '.join(sorted(names)[:4])}")
+    raise ArtifactError(
+        f"an archive of {len(names)} entries that is neither monograph's, torch's nor NumPy's: {', '.join(sorted(names)[:4])}"
+    )
 
 
 def check_archive(entries: list[zipfile.ZipInfo], size: int) -> None:
@@ -123,7 +128,9 @@ def check_archive(entries: list[zipfile.ZipInfo], size: int) -> None:
         if entry.flag_bits & 1:
             raise ArtifactError(f"the archive is encrypted ({entry.filename[:80]!r}); files of tensors never are")
         if entry.compress_type == zipfile.ZIP_STORED and entry.file_size != entry.compress_size:
-            raise ArtifactError(f"damaged archive: {entry.filename[:80]!r} claims {entry.file_size:,} bytes and has {entry.compress_size:,}")
+            raise ArtifactError(
+                f"damaged archive: {entry.filename[:80]!r} claims {entry.file_size:,} bytes and has {entry.compress_size:,}"
+            )
         if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
             raise ArtifactError(f"the archive names a place outside itself: {entry.filename[:80]!r}")
 
@@ -195,7 +202,10 @@ def _entry_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray
 
 def _numpy_array(stream: IO[bytes], size: int, what: str) -> np.ndarray:
     """An array in NumPy's own format, numbers only; the header is checked against the bytes that are there."""
-    readers: dict[tuple[int, int], Callable[..., Any]] = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    readers: dict[tuple[int, int], Callable[..., Any]] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     try:
         begin = np.lib.format.read_magic(stream)
         shape, fortran, dtype = readers[begin](stream)

@@ -45,7 +45,10 @@ class Storage:
         if total:
             last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
             if last >= available:
-                raise ArtifactError(f"a {d.name} tensor of sizes {list(size)} and strides {list(stride)} reaches element {last} of a storage that has {available}")
+                raise ArtifactError(
+                    f"a {d.name} tensor of sizes {list(size)} and strides {list(stride)} reaches element {last} of a storage that has "
+                    f"{available}"
+                )
             if total * d.itemsize > LARGEST:
                 raise ArtifactError(f"a {d.name} tensor of sizes {list(size)} would have {total * d.itemsize:,} bytes")
         if self.meta:

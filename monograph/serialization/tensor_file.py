@@ -1,6 +1,7 @@
 """Files of named tensors without anything else in them: the safetensors layout, written and read as a stream.
 
-Eight bytes say how long the header is; the header is JSON, {name: {"dtype", "shape", "data_offsets"}}; the values follow, row-major, little-endian.
+Eight bytes say how long the header is; the header is JSON, {name: {"dtype", "shape", "data_offsets"}}; the values follow, row-major,
+little-endian.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def read(stream: IO[bytes], size: int) -> tuple[dict[str, Tensor], dict[str, str
     at, found = 0, {}
     for name, dtype, shape, begin, end in entries:
         if begin != at:
-            raise ArtifactError(f"damaged safetensors file: the values of {name!r} begin at byte {begin}, {at} is expected (no gaps, no overlaps)")
+            raise ArtifactError(
+                f"damaged safetensors file: the values of {name!r} begin at byte {begin}, {at} is expected (no gaps, no overlaps)"
+            )
         at = end
         if end > size - 8 - length:
             raise ArtifactError(f"the file is truncated: {name!r} ends at byte {end:,}, {size - 8 - length:,} are there")

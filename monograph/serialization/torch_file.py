@@ -35,7 +35,8 @@ def mapping(map_location: Any) -> Callable[[str], str]:
         if map_location is None and kind not in KNOWN_DEVICES:
             raise ArtifactError(f"a storage of the file lives on an unknown device: {location[:40]!r}")
         raise RuntimeError(
-            f"Attempting to deserialize object on a {kind.upper()} device but {kind}.is_available() is False. If you are running on a CPU-only machine, "
+            f"Attempting to deserialize object on a {kind.upper()} device but {kind}.is_available() is False. If you are running on a "
+            f"CPU-only machine, "
             "please use load with map_location=monograph.device('cpu') to map your storages to the CPU."
         )
 
@@ -60,7 +61,10 @@ def pickle_name(names: set[str]) -> str | None:
         return None
     root = found[0][: -len("data.pkl")]
     if f"{root}constants.pkl" in names:
-        raise ArtifactError("this is a TorchScript archive (torch.jit.save): it holds code. Save the state of the module instead, torch.save(module.state_dict(), path)")
+        raise ArtifactError(
+            "this is a TorchScript archive (torch.jit.save): it holds code. Save the state of the module instead, "
+            "torch.save(module.state_dict(), path)"
+        )
     return found[0]
 
 

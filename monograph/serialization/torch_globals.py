@@ -1,4 +1,6 @@
-"""What the globals in a torch checkpoint stand for: tensors, storages, dtypes, plain containers, NumPy's arrays of numbers. Nothing else."""
+"""What the globals in a torch checkpoint stand for: tensors, storages, dtypes, plain containers, NumPy's arrays of numbers. Nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from monograph.tensor.interop import host_array
 
 STORAGES = {
     "DoubleStorage": dtypes.float64, "FloatStorage": dtypes.float32, "HalfStorage": dtypes.float16, "BFloat16Storage": dtypes.bfloat16,
-    "LongStorage": dtypes.int64, "IntStorage": dtypes.int32, "ShortStorage": dtypes.int16, "CharStorage": dtypes.int8, "ByteStorage": dtypes.uint8,
+    "LongStorage": dtypes.int64, "IntStorage": dtypes.int32, "ShortStorage": dtypes.int16, "CharStorage": dtypes.int8,
+    "ByteStorage": dtypes.uint8,
     "BoolStorage": dtypes.bool_, "ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128,
 }  # fmt: skip
 FOREIGN_DTYPES = frozenset(
@@ -56,7 +59,16 @@ def _storage(value: Any) -> Storage:
     return value
 
 
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, hooks: Any = None, metadata: Any = None, dtype: Any = None) -> Tensor:
+def _tensor(
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    metadata: Any = None,
+    dtype: Any = None,
+) -> Tensor:
     t = _storage(storage).tensor(offset, size, stride, dtype)
     if metadata:
         if not isinstance(metadata, dict) or not set(metadata) <= {"conj", "neg"}:
@@ -67,7 +79,9 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: An
     return t.requires_grad_() if requires_grad is True else t
 
 
-def _tensor_v3(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any, metadata: Any = None) -> Tensor:
+def _tensor_v3(
+    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, hooks: Any, dtype: Any, metadata: Any = None
+) -> Tensor:
     if not isinstance(dtype, DType):
         raise ArtifactError("a tensor on an untyped storage does not say its dtype")
     return _tensor(storage, offset, size, stride, requires_grad, hooks, metadata, dtype)
@@ -102,7 +116,9 @@ def _ordered(*arguments: Any) -> OrderedDict[Any, Any]:
 
 def _numpy_type(name: Any, align: Any = False, copy: Any = False) -> NumpyType:
     if not isinstance(name, str) or len(name) > 8 or name.lstrip("<>=|")[:1] not in tuple("biufcSUmM?"):
-        raise ArtifactError(f"the file holds a NumPy array of dtype {str(name)[:40]!r}; numbers, strings and times are read, objects are not")
+        raise ArtifactError(
+            f"the file holds a NumPy array of dtype {str(name)[:40]!r}; numbers, strings and times are read, objects are not"
+        )
     return NumpyType(np.dtype(name))
 
 
@@ -160,7 +176,9 @@ def _table() -> dict[tuple[str, str], Any]:
         ("torch", "Tensor"): ClassName("Tensor"),
         ("torch.nn.parameter", "Parameter"): ClassName("Parameter"),
         ("torch.nn.parameter", "Buffer"): ClassName("Tensor"),
-        ("torch._utils", "_rebuild_tensor"): make("_rebuild_tensor", lambda storage, offset, size, stride: _tensor(storage, offset, size, stride)),
+        ("torch._utils", "_rebuild_tensor"): make(
+            "_rebuild_tensor", lambda storage, offset, size, stride: _tensor(storage, offset, size, stride)
+        ),
         ("torch._utils", "_rebuild_tensor_v2"): make("_rebuild_tensor_v2", _tensor),
         ("torch._utils", "_rebuild_tensor_v3"): make("_rebuild_tensor_v3", _tensor_v3),
         ("torch._utils", "_rebuild_meta_tensor_no_storage"): make("_rebuild_meta_tensor_no_storage", _meta_tensor),
@@ -200,11 +218,17 @@ def find_global(module: str, name: str) -> Any:
         return found
     full = f"{module}.{name}"[:200]
     if module == "torch" and name in FOREIGN_DTYPES:
-        raise ArtifactError(f"the file holds a tensor of dtype {full}, which monograph does not have; convert it in torch before saving, e.g. tensor.to(torch.float32)")
+        raise ArtifactError(
+            f"the file holds a tensor of dtype {full}, which monograph does not have; convert it in torch before saving, e.g. "
+            f"tensor.to(torch.float32)"
+        )
     if name in ("_rebuild_sparse_tensor", "_rebuild_qtensor", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass", "_get_layout"):
-        raise ArtifactError(f"the file holds a sparse, quantised, nested or wrapped tensor ({full}); save a dense one instead, e.g. tensor.to_dense()")
+        raise ArtifactError(
+            f"the file holds a sparse, quantised, nested or wrapped tensor ({full}); save a dense one instead, e.g. tensor.to_dense()"
+        )
     if module.startswith("torch.nn.") or module == "__main__":
-        advice = "It is a whole pickled object. In torch, save its state instead, torch.save(model.state_dict(), path), and load that into the model"
+        advice = "It is a whole pickled object. In torch, save its state instead, torch.save(model.state_dict(), path), and load that "
+        "into the model"
     else:
         advice = "In torch, save a dict of tensors, numbers and strings instead"
     raise ArtifactError(

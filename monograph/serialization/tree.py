@@ -39,8 +39,10 @@ class Encoder:
         self._names: dict[int, str] = {}  # of parameters and buffers: their names as in state_dict()
 
     def encode(self, value: Any, path: str = "") -> Any:
-        """The JSON tree of `value`. Raises TypeError naming the place of what is not data, ValueError for a container that contains itself."""
-        if value is None or isinstance(value, bool | str) and type(value) in (bool, str):
+        """The JSON tree of `value`. Raises TypeError naming the place of what is not data, ValueError for a container that contains
+        itself.
+        """
+        if value is None or (isinstance(value, bool | str) and type(value) in (bool, str)):
             return value
         if type(value) is int:
             return value if abs(value) < 2**63 else {"int": str(value) if abs(value) < 10**4000 else hex(value)}
@@ -124,7 +126,8 @@ def _refusal(value: Any, path: str) -> str:
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if callable(value):
         return f"save: {where} is a function or class ({name}); files of monograph hold data, never code"
-    return f"save: {where} is a {name}; tensors, numbers, strings, bytes, dicts, lists, tuples, sets and argparse.Namespace can be saved: convert it, e.g. with vars(...)"
+    return f"save: {where} is a {name}; tensors, numbers, strings, bytes, dicts, lists, tuples, sets and argparse.Namespace can be "
+    f"saved: convert it, e.g. with vars(...)"
 
 
 class Decoder:
@@ -185,7 +188,8 @@ class Decoder:
         name, items = content
         if not self._with_modules and not is_trusted(str(name)):
             raise ArtifactError(
-                f"the file holds a whole module ({str(name).replace(':', '.')}). If you trust where it comes from, load(path, weights_only=False) gives it back, "
+                f"the file holds a whole module ({str(name).replace(':', '.')}). If you trust where it comes from, load(path, "
+                f"weights_only=False) gives it back, "
                 "once its class is imported, or name its classes with serialization.add_safe_globals([...]); better save model.state_dict()"
             )
         cls = class_of(name)
@@ -222,4 +226,3 @@ def _leaf(kind: str, content: Any) -> Any:
         array = np.frombuffer(bytearray(base64.b64decode(data, validate=True)), dtype).reshape(tuple(shape))
         return array[()] if scalar else array
     raise ArtifactError(f"the tree has a place of unknown kind {kind!r}: the file was written by a newer monograph, or is damaged")
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,4 @@ class KernelInfo:
     nbytes: int
     ir: Callable[[], str]
     assembly: Callable[[], str]
+    key: Any = None  # the kernel's structure: what its code depends on

@@ -10,9 +10,23 @@ from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise
 
-LOW = frozenset(("matmul", "linear", "addmm", "baddbmm", "conv", "conv_transpose", "einsum", "scaled_dot_product_attention", "multi_head_attention", "prelu"))
+LOW = frozenset(
+    (
+        "matmul",
+        "linear",
+        "addmm",
+        "baddbmm",
+        "conv",
+        "conv_transpose",
+        "einsum",
+        "scaled_dot_product_attention",
+        "multi_head_attention",
+        "prelu",
+    )
+)
 SINGLE = frozenset(
-    ("mse_loss l1_loss smooth_l1_loss huber_loss nll_loss cross_entropy cross_entropy_probs bce_loss bce_with_logits kl_div soft_margin_loss ctc_loss "
+    ("mse_loss l1_loss smooth_l1_loss huber_loss nll_loss cross_entropy cross_entropy_probs bce_loss bce_with_logits kl_div "
+    "soft_margin_loss ctc_loss "
      "poisson_nll_loss prod cumprod quantile cdist trace grid_sample fft rfft irfft cholesky qr svd eigh solve lu inverse det lstsq").split()
 )  # fmt: skip
 WIDEST = frozenset(("cat", "stack", "index_copy"))

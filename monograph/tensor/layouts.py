@@ -30,7 +30,9 @@ class qscheme(_Named):  # noqa: N801 - torch's name
     """How a quantised tensor maps integers to numbers."""
 
 
-CONSTANTS: dict[str, _Named] = {name: layout(name) for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged")}
+CONSTANTS: dict[str, _Named] = {
+    name: layout(name) for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged")
+}
 CONSTANTS |= {name: memory_format(name) for name in ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")}
 
 

@@ -15,7 +15,8 @@ from monograph.tensor.pointwise import FUNCTIONS
 
 KINDS = {
     "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16, "BFloat16Tensor": dtypes.bfloat16,
-    "LongTensor": dtypes.int64, "IntTensor": dtypes.int32, "ShortTensor": dtypes.int16, "CharTensor": dtypes.int8, "ByteTensor": dtypes.uint8,
+    "LongTensor": dtypes.int64, "IntTensor": dtypes.int32, "ShortTensor": dtypes.int16, "CharTensor": dtypes.int8,
+    "ByteTensor": dtypes.uint8,
     "BoolTensor": dtypes.bool_,
 }  # fmt: skip
 
@@ -33,7 +34,9 @@ class TensorType(type):
 
 
 def construct(dtype: DType, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """A tensor as torch's old constructors make it: from sizes (unspecified values), a sequence, an array, or a tensor of the same dtype."""
+    """A tensor as torch's old constructors make it: from sizes (unspecified values), a sequence, an array, or a tensor of the same
+    dtype.
+    """
     device = kwargs.pop("device", None)
     if kwargs:
         raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(kwargs))!r}")
@@ -65,7 +68,9 @@ def _from_sequence(values: Any, dtype: DType, device: Any) -> Tensor:
 
 def _types() -> dict[str, type]:
     return {
-        name: TensorType(name, (), {"dtype": d, "__module__": "monograph", "__doc__": f"Makes tensors of dtype {d.name}: {name}(2, 3), {name}([1, 2])."})
+        name: TensorType(
+            name, (), {"dtype": d, "__module__": "monograph", "__doc__": f"Makes tensors of dtype {d.name}: {name}(2, 3), {name}([1, 2])."}
+        )
         for name, d in KINDS.items()
     }
 

@@ -29,13 +29,14 @@ def default_tolerances(*inputs: Any) -> tuple[float, float]:
 
 
 def assert_close(
-    actual: Any, expected: Any, *, allow_subclasses: bool = True, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False,
+    actual: Any, expected: Any, *, allow_subclasses: bool = True, rtol: float | None = None, atol: float | None = None,
+    equal_nan: bool = False,
     check_device: bool = True, check_dtype: bool = True, check_layout: bool = True, check_stride: bool = False, msg: Message = None,
 ) -> None:  # fmt: skip
     """Raises AssertionError unless |actual - expected| <= atol + rtol * |expected| everywhere.
 
-    Takes tensors, numbers, NumPy arrays, and sequences and mappings of them. Without tolerances, those of the dtype. Shapes, and unless told
-    otherwise dtypes and devices, must be equal too. `msg` replaces the message, or is a function of it.
+    Takes tensors, numbers, NumPy arrays, and sequences and mappings of them. Without tolerances, those of the dtype. Shapes, and unless
+    told otherwise dtypes and devices, must be equal too. `msg` replaces the message, or is a function of it.
     """
     if (rtol is None) != (atol is None):
         missing = "rtol" if rtol is None else "atol"
@@ -52,7 +53,9 @@ class _Different(Exception):
 
 
 class _Settings:
-    def __init__(self, rtol: float | None, atol: float | None, equal_nan: bool, device: bool, dtype: bool, stride: bool, subclasses: bool) -> None:
+    def __init__(
+        self, rtol: float | None, atol: float | None, equal_nan: bool, device: bool, dtype: bool, stride: bool, subclasses: bool
+    ) -> None:
         self.rtol, self.atol, self.equal_nan = rtol, atol, equal_nan
         self.device, self.dtype, self.stride, self.subclasses = device, dtype, stride, subclasses
 
@@ -153,7 +156,9 @@ def _compare_tensors(actual: _Values, expected: _Values, where: str, settings: _
     for name, values, allowed in (("absolute", difference, atol), ("relative", relative, rtol)):
         at = np.unravel_index(int(np.argmax(np.where(close, -1.0, values))), close.shape)
         index = tuple(int(i) for i in at)
-        text += f"\nGreatest {name} difference: {values[at].item()} at index {index}" + (f" (up to {allowed} allowed)" if rtol or atol else "")
+        text += f"\nGreatest {name} difference: {values[at].item()} at index {index}" + (
+            f" (up to {allowed} allowed)" if rtol or atol else ""
+        )
     raise _Different(text + where)
 
 

@@ -70,7 +70,11 @@ def _analytical(output: Tensor, x: Tensor, n_in: int) -> np.ndarray:
         seed = np.zeros(shape, kind.np)
         flat = seed.reshape(-1)
         (flat.view(flat.real.dtype) if kind.kind == "c" else flat)[j] = 1
-        (g,) = grad(output, [x], FUNCTIONS["_from_host"](seed, kind), retain_graph=True, allow_unused=True) if output.requires_grad else (None,)
+        (g,) = (
+            grad(output, [x], FUNCTIONS["_from_host"](seed, kind), retain_graph=True, allow_unused=True)
+            if output.requires_grad
+            else (None,)
+        )
         columns.append(np.zeros(n_in) if g is None else _reals(np.array(host_array(g.detach()))).astype(np.float64))
     return np.stack(columns, 1) if columns else np.zeros((n_in, 0))
 
@@ -96,14 +100,17 @@ def gradcheck(
     return True
 
 
-def _check(func: Callable[..., Any], inputs: tuple[Any, ...], eps: float, atol: float, rtol: float, nondet_tol: float, dtypes_too: bool) -> None:
+def _check(
+    func: Callable[..., Any], inputs: tuple[Any, ...], eps: float, atol: float, rtol: float, nondet_tol: float, dtypes_too: bool
+) -> None:
     checked = [k for k, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
     for k in checked:
         if inputs[k].dtype.name not in ("float64", "complex128"):
             warnings.warn(
-                f"Input #{k} requires gradient and is not a double precision floating point or complex. This check will likely fail if all the inputs "
+                f"Input #{k} requires gradient and is not a double precision floating point or complex. This check will likely fail if "
+                f"all the inputs "
                 "are not of double precision floating point or complex.",
                 stacklevel=4,
             )
@@ -121,7 +128,8 @@ def _check(func: Callable[..., Any], inputs: tuple[Any, ...], eps: float, atol: 
             again = _analytical(output, inputs[k], n_in)
             if not np.allclose(found, again, rtol=0, atol=nondet_tol, equal_nan=True):
                 raise GradcheckError(
-                    f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, "
+                    f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different "
+                    f"values, "
                     f"although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {nondet_tol}."
                 )
             if not np.allclose(found, expected, rtol=rtol, atol=atol, equal_nan=True):
@@ -164,7 +172,9 @@ def gradgradcheck(
     )  # fmt: skip
 
 
-def check_grads(function: Callable[..., Any], *inputs: Any, order: int = 2, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3) -> None:
+def check_grads(
+    function: Callable[..., Any], *inputs: Any, order: int = 2, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
+) -> None:
     """Raises GradcheckError unless the derivatives of `function` up to `order` (1 or 2) agree with finite differences.
 
     Floating inputs are checked in float64 whatever their dtype and whether or not they require grad.

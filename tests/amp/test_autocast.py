@@ -22,14 +22,16 @@ def x() -> Any:
 LOW = {
     "linear": lambda: F.linear(x(), x()), "matmul": lambda: x() @ x().T, "vector": lambda: x()[0] @ x()[1], "mm": lambda: mg.mm(x(), x().T),
     "bmm": lambda: mg.bmm(x()[None], x().T[None]), "einsum": lambda: mg.einsum("ij,kj->ik", x(), x()),
-    "conv2d": lambda: nn.Conv2d(3, 4, 3, padding=1)(mg.ones(1, 3, 5, 5)), "conv_transpose": lambda: nn.ConvTranspose2d(3, 4, 3)(mg.ones(1, 3, 5, 5)),
+    "conv2d": lambda: nn.Conv2d(3, 4, 3, padding=1)(mg.ones(1, 3, 5, 5)), "conv_transpose": lambda: nn.ConvTranspose2d(3, 4, 3)(mg.ones(1,
+    3, 5, 5)),
     "attention": lambda: F.scaled_dot_product_attention(x()[None], x()[None], x()[None]),
     "norm after conv": lambda: nn.GroupNorm(2, 4)(nn.Conv2d(3, 4, 3)(mg.ones(1, 3, 5, 5))),
     "batch norm after conv": lambda: nn.BatchNorm2d(4)(nn.Conv2d(3, 4, 3)(mg.rand(2, 3, 5, 5))),
     "layer norm after linear": lambda: nn.LayerNorm(8)(nn.Linear(8, 8)(x())), "softmax keeps": lambda: F.softmax(x() @ x().T, -1),
 }  # fmt: skip
 SINGLE = {
-    "cross_entropy": lambda: F.cross_entropy(x() @ x().T, mg.tensor([0, 1, 2, 3])), "mse_loss": lambda: F.mse_loss(x() @ x().T, mg.zeros(4, 4)),
+    "cross_entropy": lambda: F.cross_entropy(x() @ x().T, mg.tensor([0, 1, 2, 3])), "mse_loss": lambda: F.mse_loss(x() @ x().T, mg.zeros(4,
+    4)),
     "bce": lambda: F.binary_cross_entropy_with_logits(x() @ x().T, mg.zeros(4, 4)), "cat promotes": lambda: mg.cat([x() @ x().T, x()], 1),
     "stack promotes": lambda: mg.stack([x() @ x().T, mg.zeros(4, 4)]), "plain": lambda: x() + 1,
 }  # fmt: skip

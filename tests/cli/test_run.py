@@ -11,7 +11,12 @@ from tests.house.source_tree import ROOT
 
 
 def command(*args: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); from monograph.cli.main import main; sys.exit(main())", *args]
+    program = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from monograph.cli.main import main; sys.exit(main())",
+        *args,
+    ]
     return subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120)
 
 

@@ -57,7 +57,11 @@ def test_flags_can_be_assigned() -> None:
 def test_old_constructors() -> None:
     assert mg.Tensor(3, 4).shape == (3, 4) and mg.Tensor([1, 2]).dtype is mg.float32 and mg.Tensor().shape == (0,)
     assert mg.Tensor(mg.ones(2, dtype=mg.int64)).dtype is mg.int64 and mg.Tensor(mg.Size([2, 3])).shape == (2, 3)
-    assert mg.LongTensor([1.5, 2]).tolist() == [1, 2] and mg.ByteTensor(2).dtype is mg.uint8 and mg.BoolTensor([1, 0]).tolist() == [True, False]
+    assert (
+        mg.LongTensor([1.5, 2]).tolist() == [1, 2]
+        and mg.ByteTensor(2).dtype is mg.uint8
+        and mg.BoolTensor([1, 0]).tolist() == [True, False]
+    )
     assert isinstance(mg.ones(2), mg.FloatTensor) and not isinstance(mg.ones(2), mg.LongTensor) and mg.FloatTensor.__name__ == "FloatTensor"
     assert mg.FloatTensor(np.ones(2)).dtype is mg.float32
     with pytest.raises(TypeError, match="must be a sequence"):
@@ -81,7 +85,12 @@ def test_jit_keeps_the_python() -> None:
     layer = nn.Linear(2, 2)
     assert f(mg.ones(1)).item() == 2 and mg.jit.script(layer) is layer and mg.jit.trace(layer, mg.ones(1, 2)) is layer
     assert not mg.jit.is_scripting() and not mg.jit.is_tracing() and mg.jit.annotate(int, 3) == 3
-    assert mg.jit.ignore(f) is f and mg.jit.ignore(drop=True)(f) is f and mg.jit.unused(f) is f and mg.jit.wait(mg.jit.fork(f, mg.ones(1))).item() == 2
+    assert (
+        mg.jit.ignore(f) is f
+        and mg.jit.ignore(drop=True)(f) is f
+        and mg.jit.unused(f) is f
+        and mg.jit.wait(mg.jit.fork(f, mg.ones(1))).item() == 2
+    )
     with pytest.raises(NotImplementedError, match="state_dict"):
         mg.jit.save(layer, "x.pt")
     with pytest.raises(RuntimeError, match="eval mode"):

@@ -185,8 +185,10 @@ def test_a_module_cannot_be_smuggled_in() -> None:
 
     assert mg.load(own('{"tuple":[1]}')) == (1,)
     for tree, message in (
-        ('{"module":["os:path",[]]}', "weights_only=False"), ('{"reference":"os:system"}', "nothing else"), ('{"reference":"monograph.core.errors:sys"}', "nothing else"),
-        ('{"reference":"monograph.core.errors:os.system"}', "nothing else"), ('{"tensor":{"name":"x"}}', "lacks"), ('{"size":["a"]}', "damaged"), ('{"nope":1}', "unknown kind"),
+        ('{"module":["os:path",[]]}', "weights_only=False"), ('{"reference":"os:system"}', "nothing else"),
+        ('{"reference":"monograph.core.errors:sys"}', "nothing else"),
+        ('{"reference":"monograph.core.errors:os.system"}', "nothing else"), ('{"tensor":{"name":"x"}}', "lacks"), ('{"size":["a"]}',
+        "damaged"), ('{"nope":1}', "unknown kind"),
         ('{"a":1,"b":2}', "unclear"), ("[" * 3000 + "]" * 3000, "nest|JSON"),
     ):  # fmt: skip
         with pytest.raises(ArtifactError, match=message):

@@ -29,7 +29,13 @@ def through(obj: Any, **options: Any) -> Any:
 
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(max_size=20), st.complex_numbers(allow_nan=False)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(max_size=20),
+    st.complex_numbers(allow_nan=False),
 )
 TREES = st.recursive(
     SCALARS,
@@ -51,7 +57,13 @@ def test_plain_containers(tree: Any) -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (3, 2)])
 def test_tensors_of_every_dtype(dtype: str, shape: tuple[int, ...]) -> None:
     t = mg.load(Path(__file__).parent / "files" / "dtypes.pt")[dtype]
-    t = t[:1].reshape(()) if shape == () else t[: int(np.prod(shape)) and 3].repeat(2).reshape(shape) if np.prod(shape) else t[:0].reshape(shape)
+    t = (
+        t[:1].reshape(())
+        if shape == ()
+        else t[: int(np.prod(shape)) and 3].repeat(2).reshape(shape)
+        if np.prod(shape)
+        else t[:0].reshape(shape)
+    )
     back = through(t)
     assert back.dtype is t.dtype and tuple(back.shape) == shape
     assert back.tolist() == t.tolist()
@@ -59,8 +71,10 @@ def test_tensors_of_every_dtype(dtype: str, shape: tuple[int, ...]) -> None:
 
 def test_other_kinds() -> None:
     tree = {
-        "ns": argparse.Namespace(lr=0.1, layers=[1, 2]), "size": mg.Size([1, 2]), "dtype": mg.bfloat16, "device": mg.device("cpu"), "set": {1, 2},
-        "frozen": frozenset("a"), "counter": Counter("aab"), "nan": float("nan"), "big": 10**40, "numpy": np.arange(3, dtype=np.int16), "slice": slice(1, None),
+        "ns": argparse.Namespace(lr=0.1, layers=[1, 2]), "size": mg.Size([1, 2]), "dtype": mg.bfloat16, "device": mg.device("cpu"),
+        "set": {1, 2},
+        "frozen": frozenset("a"), "counter": Counter("aab"), "nan": float("nan"), "big": 10**40, "numpy": np.arange(3, dtype=np.int16),
+        "slice": slice(1, None),
         "np": np.float32(1.5), "path": Path("a/b"), "bytes": bytearray(b"x"),
     }  # fmt: skip
     back = through(tree)
@@ -104,7 +118,14 @@ def test_tensors_of_one_memory_share_it_again() -> None:
 
 
 def test_requires_grad_and_parameters() -> None:
-    back = through({"leaf": mg.ones(2, requires_grad=True), "p": nn.Parameter(mg.ones(2)), "frozen": nn.Parameter(mg.ones(2), requires_grad=False), "y": mg.ones(2, requires_grad=True) * 2})
+    back = through(
+        {
+            "leaf": mg.ones(2, requires_grad=True),
+            "p": nn.Parameter(mg.ones(2)),
+            "frozen": nn.Parameter(mg.ones(2), requires_grad=False),
+            "y": mg.ones(2, requires_grad=True) * 2,
+        }
+    )
     assert back["leaf"].requires_grad and back["p"].requires_grad and isinstance(back["p"], nn.Parameter)
     assert isinstance(back["frozen"], nn.Parameter) and not back["frozen"].requires_grad
     assert back["y"].tolist() == [2, 2] and not back["y"].requires_grad
@@ -146,7 +167,8 @@ def test_what_is_no_data_is_refused_with_its_place() -> None:
     hooked = nn.Linear(1, 1)
     hooked.register_forward_hook(lambda *_: None)
     for obj, message in (
-        ({"cfg": {"f": lambda: 0}}, r"cfg\.f is a function or class"), ([object()], r"\[0\] is a builtins\.object"), (Local(), "inside a function"),
+        ({"cfg": {"f": lambda: 0}}, r"cfg\.f is a function or class"), ([object()], r"\[0\] is a builtins\.object"), (Local(),
+        "inside a function"),
         (hooked, "hooks"), ({"a": open}, "is a function"),
     ):  # fmt: skip
         with pytest.raises(TypeError, match=message):

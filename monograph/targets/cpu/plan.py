@@ -128,8 +128,9 @@ class CpuPlan:
             graph = ready(graph)
             fusion = fuse(graph, kind_of)
             steps = self._lower(graph, fusion)
-        self.steps = steps
         self._layout(graph, steps)
+        # The plan keeps no node alive: a cached one may outlive many programs.
+        self.steps = [_info(s) for s in steps]
 
     def _lower(self, graph: Graph, fusion: Fusion) -> list[PlannedStep]:
         projections: dict[Node, dict[int, Node]] = {}
@@ -168,7 +169,7 @@ class CpuPlan:
             where[o] = (at_outputs + i, 0)
         at_errors = at_outputs + len(graph.outputs)
         arena, arena_bytes = place(steps, set(where))
-        self.checked: list[Node] = []
+        self.checked: list[str] = []  # what to say when an index is refused
         self.constants: list[Buffer] = []
 
         def address(word: Any) -> Any:
@@ -183,7 +184,7 @@ class CpuPlan:
                 self.constants.append(buffer)
                 return buffer.ptr
             if isinstance(word, ErrorWords):
-                self.checked.append(word.node)
+                self.checked.append(_refusal(word.node))
                 return Address(at_errors, 16 * (len(self.checked) - 1))
             return word
 
@@ -243,21 +244,13 @@ class CpuPlan:
 
     def _check(self, errors: Buffer) -> None:
         words = errors.array((len(self.checked), 2), "i8")
-        for node, (code, value) in zip(self.checked, words, strict=True):
+        for refused, (code, value) in zip(self.checked, words, strict=True):
             if code:
-                x = node.inputs[0]
-                a: Any = node.attrs
-                dims = a.dims if hasattr(a, "dims") else (a.dim,)
-                line = provenance(node)
-                sizes = ", ".join(str(x.shape[d]) for d in dims) if x.shape else "1"
-                raise DimensionError(
-                    f"index {int(value)} is out of bounds for dimension {dims[0]} with size {sizes} ({node.op.name} of a tensor of shape "
-                    f"{list(x.shape)}{', recorded at ' + line if line else ''})"
-                )
+                raise DimensionError(refused.format(value=int(value)))
 
     def describe(self) -> list[KernelInfo]:
         """The kernel calls of one run, in order."""
-        return [_info(s) for s in self.steps]
+        return self.steps
 
     def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
         """Runs once and returns the nanoseconds of every kernel call."""
@@ -267,6 +260,20 @@ class CpuPlan:
         return times
 
 
+def _refusal(node: Node) -> str:
+    """The message for an index that is out of range, with a place for its value."""
+    x = node.inputs[0]
+    a: Any = node.attrs
+    dims = a.dims if hasattr(a, "dims") else (a.dim,)
+    line = provenance(node)
+    sizes = ", ".join(str(x.shape[d]) for d in dims) if x.shape else "1"
+    text = (
+        f"is out of bounds for dimension {dims[0]} with size {sizes} ({node.op.name} of a tensor of shape "
+        f"{list(x.shape)}{', recorded at ' + line if line else ''})"
+    )
+    return "index {value} " + text.replace("{", "{{").replace("}", "}}")
+
+
 def _info(step: PlannedStep) -> KernelInfo:
     outputs = tuple(f"{n.dtype.name}[{', '.join(map(str, n.shape))}]" for n in step.writes)
     kernel = step.kernel
@@ -274,7 +281,7 @@ def _info(step: PlannedStep) -> KernelInfo:
         note = "the reference, in Python"
         return KernelInfo("host", step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, lambda: note, lambda: note)
     return KernelInfo(
-        kernel.name, step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, kernel.text, lambda: jit().assembly(kernel.text())
+        kernel.name, step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, kernel.text, lambda: jit().assembly(kernel.text()), kernel.key
     )
 
 
