@@ -57,7 +57,8 @@ def _kind_of(tree: Any) -> tuple[type, _Kind] | None:
     if kind is not None:
         return type(tree), kind
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree), _Kind(lambda t: (list(t), None), lambda values, _, cls=type(tree): cls(*values))  # type: ignore[misc]
+        cls: Any = type(tree)
+        return type(tree), _Kind(lambda t: (list(t), None), lambda values, _: cls(*values))
     return None
 
 

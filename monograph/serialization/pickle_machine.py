@@ -218,7 +218,7 @@ def key(value: Any, depth: int = 0) -> Any:
         for item in value:
             key(item, depth + 1)
         return value
-    if type(value).__hash__ is object.__hash__ and not isinstance(value, Constructor):
+    if getattr(type(value), "__hash__", None) is object.__hash__ and not isinstance(value, Constructor):
         return value  # hashed by identity, as tensors and dtypes are
     raise ArtifactError(f"a {type(value).__name__} is the key of a dict in the file; keys are strings, numbers and short tuples of them")
 

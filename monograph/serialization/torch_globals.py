@@ -27,7 +27,7 @@ STORAGES = {
     "BoolStorage": dtypes.bool_, "ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128,
 }  # fmt: skip
 FOREIGN_DTYPES = frozenset(
-    "uint16 uint32 uint64 complex32 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu qint8 quint8 qint32 quint4x2".split()
+    "uint16 uint32 uint64 complex32 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu qint8 quint8 qint32".split()
 )
 _ATTRIBUTES_OF_TENSORS = frozenset(dir(Tensor)) | {"_node", "_simple"}
 
@@ -243,7 +243,7 @@ def set_state(target: Any, state: Any) -> Any:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else "|"
         if order not in ("<", ">", "=", "|"):
             raise ArtifactError("a NumPy dtype with fields; arrays of plain numbers are read")
-        target.dtype = target.dtype.newbyteorder(order) if order in "<>" else target.dtype
+        target.dtype = target.dtype.newbyteorder(str(order)) if order in "<>" else target.dtype
         return target
     if isinstance(target, PendingArray):
         return _fill_array(target, state)

@@ -126,8 +126,10 @@ def _refusal(value: Any, path: str) -> str:
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if callable(value):
         return f"save: {where} is a function or class ({name}); files of monograph hold data, never code"
-    return f"save: {where} is a {name}; tensors, numbers, strings, bytes, dicts, lists, tuples, sets and argparse.Namespace can be "
-    f"saved: convert it, e.g. with vars(...)"
+    return (
+        f"save: {where} is a {name}; tensors, numbers, strings, bytes, dicts, lists, tuples, sets and argparse.Namespace can be saved: "
+        "convert it, e.g. with vars(...)"
+    )
 
 
 class Decoder:
@@ -193,7 +195,7 @@ class Decoder:
                 "once its class is imported, or name its classes with serialization.add_safe_globals([...]); better save model.state_dict()"
             )
         cls = class_of(name)
-        module = cls.__new__(cls)
+        module: Any = object.__new__(cls)
         self._modules.append(module)
         return restore(module, dict(self._pairs(items, depth)))
 

@@ -10,25 +10,14 @@ from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise
 
-LOW = frozenset(
-    (
-        "matmul",
-        "linear",
-        "addmm",
-        "baddbmm",
-        "conv",
-        "conv_transpose",
-        "einsum",
-        "scaled_dot_product_attention",
-        "multi_head_attention",
-        "prelu",
-    )
-)
+LOW = frozenset("matmul linear addmm baddbmm conv conv_transpose einsum scaled_dot_product_attention multi_head_attention prelu".split())
 SINGLE = frozenset(
-    ("mse_loss l1_loss smooth_l1_loss huber_loss nll_loss cross_entropy cross_entropy_probs bce_loss bce_with_logits kl_div "
-    "soft_margin_loss ctc_loss "
-     "poisson_nll_loss prod cumprod quantile cdist trace grid_sample fft rfft irfft cholesky qr svd eigh solve lu inverse det lstsq").split()
-)  # fmt: skip
+    (
+        "mse_loss l1_loss smooth_l1_loss huber_loss nll_loss cross_entropy cross_entropy_probs bce_loss bce_with_logits kl_div "
+        "soft_margin_loss ctc_loss poisson_nll_loss prod cumprod quantile cdist trace grid_sample fft rfft irfft cholesky qr svd eigh "
+        "solve lu inverse det lstsq"
+    ).split()
+)
 WIDEST = frozenset(("cat", "stack", "index_copy"))
 FIRST = frozenset(("add",))  # reaches the dispatcher with two dtypes only where a layer adds its bias to a result in the low dtype
 MIXED = frozenset(("layer_norm", "rms_norm", "group_norm", "batch_norm_training", "batch_norm_inference"))

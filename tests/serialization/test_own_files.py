@@ -199,7 +199,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         mg.save([mg.zeros(2), object()], path)
     assert mg.load(path).tolist() == [1, 1]
     assert os.listdir(tmp_path) == ["model.pt"]
-    with pytest.raises(RuntimeError, match="Parent directory .* does not exist"):
+    with pytest.raises(RuntimeError, match=r"Parent directory .* does not exist"):
         mg.save(1, tmp_path / "none" / "x.pt")
 
 

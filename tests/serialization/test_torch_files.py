@@ -102,4 +102,4 @@ def test_map_location() -> None:
 
 def test_from_a_file_object() -> None:
     for name in ("state.pt", "state_legacy.pth"):
-        assert list(mg.load(io.BytesIO((FILES / name).read_bytes())))[0] == "0.weight"
+        assert next(iter(mg.load(io.BytesIO((FILES / name).read_bytes())))) == "0.weight"

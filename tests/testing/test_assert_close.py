@@ -67,7 +67,7 @@ def test_arguments() -> None:
         assert_close(t([1.0]), 1.0)
     with pytest.raises(TypeError, match="No comparison pair"):
         assert_close("a", "a")
-    with pytest.raises(AssertionError, match="^mine$"):
+    with pytest.raises(AssertionError, match=r"^mine$"):
         assert_close(1, 2, msg="mine")
-    with pytest.raises(AssertionError, match="^seen: Scalars"):
+    with pytest.raises(AssertionError, match=r"^seen: Scalars"):
         assert_close(1, 2, msg=lambda text: "seen: " + text)
