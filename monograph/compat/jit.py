@@ -17,8 +17,7 @@ from monograph.nn.module import Module
 from monograph.tensor.core import Tensor
 
 T = TypeVar("T")
-_ADVICE = "monograph writes no TorchScript: save the weights with save(module.state_dict(), path), or the module with its computation "
-"through monograph.export"
+_ADVICE = "monograph writes no TorchScript: save the weights with save(module.state_dict(), path), or the program through monograph.export"
 
 
 class ScriptModule(Module):
@@ -167,9 +166,8 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
 
 
 fuser = optimized_execution
-annotations = module(
-    f"{__name__}.annotations", List=list, Tensor=Tensor, **{f"BroadcastingList{n}": list for n in (1, 2, 3, 4, 5, 6)}
-)  # fmt: skip
+_lists: dict[str, Any] = {f"BroadcastingList{n}": list for n in (1, 2, 3, 4, 5, 6)}
+types_for_scripting = module(f"{__name__}.annotations", List=list, Tensor=Tensor, **_lists)
 
 __all__ = [
     "Attribute", "Error", "Final", "Future", "ScriptFunction", "ScriptModule", "annotate", "export", "fork", "freeze", "ignore",

@@ -8,7 +8,7 @@ ROOM = "monograph.compat."
 MODULES = {
     "cuda": "cuda", "cuda.amp": "cuda.amp", "cuda.nvtx": "cuda.nvtx", "cuda.memory": "cuda.memory", "cuda.random": "cuda.random",
     "accelerator": "accelerator", "mps": "mps", "xpu": "xpu", "cpu": "cpu", "backends": "backends", "jit": "jit",
-    "jit.annotations": "jit.annotations",
+    "jit.annotations": "jit.types_for_scripting",
     "fx": "fx", "fx.node": "fx.node", "fx.proxy": "fx.proxy", "fx.graph": "fx.graph", "fx.graph_module": "fx.graph_module", "onnx": "onnx",
     "compiler": "compiler", "_dynamo": "dynamo", "_dynamo.utils": "dynamo.utils", "_dynamo.eval_frame": "dynamo.eval_frame",
     "distributed": "distributed", "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types",

@@ -37,6 +37,8 @@ def _rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
     elif op is elementwise.cast:
         if inputs[0].dtype is node.dtype:
             return inputs[0]
+    elif op is source.detach:  # a decomposition may have left one; gradients are taken by now
+        return inputs[0]
     elif op is movement.reshape:
         x = inputs[0]
         if x.shape == node.shape:

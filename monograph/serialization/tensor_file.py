@@ -49,12 +49,12 @@ def write(out: IO[bytes], tensors: Mapping[str, Tensor], metadata: Mapping[str, 
     for t in tensors.values():
         array = host_array(t.detach())
         if array.size:
-            out.write(memoryview(array.reshape(-1).view("u1")))
+            out.write(array.reshape(-1).view("u1").data)
 
 
 def read_exactly(stream: IO[bytes], buffer: Buffer, nbytes: int, what: str) -> None:
     """Fills a buffer from a stream. Raises ArtifactError if the stream ends before."""
-    view = memoryview(buffer.array((nbytes,), "u1")) if nbytes else memoryview(b"")
+    view = buffer.array((nbytes,), "u1").data if nbytes else memoryview(b"")
     at = 0
     while at < nbytes:
         n = stream.readinto(view[at : at + (1 << 26)])  # type: ignore[attr-defined]

@@ -227,8 +227,9 @@ def find_global(module: str, name: str) -> Any:
             f"the file holds a sparse, quantised, nested or wrapped tensor ({full}); save a dense one instead, e.g. tensor.to_dense()"
         )
     if module.startswith("torch.nn.") or module == "__main__":
-        advice = "It is a whole pickled object. In torch, save its state instead, torch.save(model.state_dict(), path), and load that "
-        "into the model"
+        advice = (
+            "It is a whole pickled object. In torch, save its state, torch.save(model.state_dict(), path), and load that into the model"
+        )
     else:
         advice = "In torch, save a dict of tensors, numbers and strings instead"
     raise ArtifactError(

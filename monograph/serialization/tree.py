@@ -24,8 +24,8 @@ from monograph.serialization.modules import class_of, full_name, is_reference, i
 from monograph.serialization.pickle_machine import DEEPEST, key
 from monograph.tensor.core import Device, Size, Tensor
 
-_SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
-_NAMESPACES = {"argparse.Namespace": Namespace, "types.SimpleNamespace": SimpleNamespace}
+_SEQUENCES: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_NAMESPACES: dict[str, Any] = {"argparse.Namespace": Namespace, "types.SimpleNamespace": SimpleNamespace}
 ATTRIBUTES = "attributes"
 
 
@@ -93,8 +93,8 @@ class Encoder:
             for kind, cls in _SEQUENCES.items():
                 if type(value) is cls:
                     return {kind: [self.encode(v, f"{path}[{i}]") for i, v in enumerate(value)]}
-            for kind, cls in _NAMESPACES.items():
-                if type(value) is cls:
+            for kind, namespace in _NAMESPACES.items():
+                if type(value) is namespace:
                     return {"namespace": [kind, self._items(vars(value), path)]}
         finally:
             self._on_path.discard(id(value))

@@ -119,7 +119,7 @@ if __name__ == "__main__":
 
 
 def test_import_stays_light() -> None:
-    program = "import sys, monograph; print(sorted(m for m in sys.modules if m in ('importlib.metadata', 'email', 'multiprocessing', "
-    "'urllib.request')))"
+    heavy = ("importlib.metadata", "email", "multiprocessing", "urllib.request")
+    program = f"import sys, monograph; print(sorted(m for m in sys.modules if m in {heavy}))"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "[]", result.stderr
