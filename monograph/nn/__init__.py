@@ -278,4 +278,4 @@ __all__ = [
     "utils",
 ]  # fmt: skip
 
-from monograph.nn import modules  # noqa: E402 - lists what is defined above
+from monograph.nn import modules

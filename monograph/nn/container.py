@@ -416,7 +416,7 @@ class ParameterDict(Module):
         joined.update(other)
         return joined
 
-    def __ior__(self, other: Any) -> ParameterDict:
+    def __ior__(self, other: Any) -> ParameterDict:  # type: ignore[misc]
         self.update(other)
         return self
 

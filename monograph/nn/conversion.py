@@ -13,7 +13,7 @@ from monograph.nn.registry import EPOCH
 from monograph.tensor import Tensor, empty
 
 if TYPE_CHECKING:
-    from monograph.nn.module import Module
+    pass
 
 SelfModule = TypeVar("SelfModule", bound="Conversion")
 
@@ -96,7 +96,7 @@ class Conversion:
         """Moves to the CPU, where everything is."""
         return self._apply(lambda t: t.to(device="cpu"))
 
-    def cuda(self: Module, device: Any = None) -> Module:
+    def cuda(self, device: Any = None) -> Any:
         """Raises: this build computes on the CPU."""
         raise DeviceError("Torch not compiled with CUDA enabled: monograph computes on the CPU. Leave out .cuda(), or use .to('cpu')")
 

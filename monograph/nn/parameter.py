@@ -11,7 +11,7 @@ from monograph.tensor import Tensor, empty
 def _as_subclass(cls: type, data: Tensor) -> Any:
     """A tensor of class `cls` that shares memory with `data`, without its history."""
     twin = data.detach()
-    made = Tensor.__new__(cls)
+    made: Any = Tensor.__new__(cls)
     made._node, made._simple = twin._node, twin._simple
     made.__dict__.update(twin.__dict__)
     if made._base is None and made._twins is not None:

@@ -155,7 +155,7 @@ def _solve_samples() -> Iterable[Sample]:
     yield from _system_errors("linalg.solve", NO_ATTRS)
 
 
-_checked_solve = refusing("linalg.solve", np.linalg.solve, _singular)
+_checked_solve = refusing("linalg.solve", np.linalg.solve, _singular, np.linalg.inv)
 
 solve: OpDef = define(
     "solve",

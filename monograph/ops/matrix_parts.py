@@ -57,14 +57,16 @@ def first_failing(function: Callable[[np.ndarray], Any], a: np.ndarray) -> tuple
     return None, a.reshape(-1, *a.shape[-2:])[0]
 
 
-def refusing(name: str, function: Callable[..., Any], reason: Callable[[np.ndarray], str]) -> Callable[..., Any]:
-    """`function(a, ...)` of NumPy, its refusals told in torch's words."""
+def refusing(
+    name: str, function: Callable[..., Any], reason: Callable[[np.ndarray], str], probe: Callable[[np.ndarray], Any] | None = None
+) -> Callable[..., Any]:
+    """`function(a, ...)` of NumPy, its refusals told in torch's words; `probe` finds the matrix it refuses (`function` itself by default)."""
 
     def computed(a: np.ndarray, *more: Any) -> Any:
         try:
             return function(a, *more)
         except np.linalg.LinAlgError:
-            k, matrix = first_failing(lambda m: function(m, *[x[: m.shape[0], :0] if isinstance(x, np.ndarray) else x for x in more]), a)
+            k, matrix = first_failing(probe or function, a)
             raise LinAlgError(f"{name}: {batch_of(k)}{reason(matrix)}") from None
 
     return computed

@@ -244,7 +244,7 @@ def set_state(target: Any, state: Any) -> Any:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else "|"
         if order not in ("<", ">", "=", "|"):
             raise ArtifactError("a NumPy dtype with fields; arrays of plain numbers are read")
-        target.dtype = target.dtype.newbyteorder(str(order)) if order in "<>" else target.dtype
+        target.dtype = target.dtype.newbyteorder(order) if order in "<>" else target.dtype  # type: ignore[arg-type]
         return target
     if isinstance(target, PendingArray):
         return _fill_array(target, state)

@@ -183,7 +183,7 @@ STRUCTURAL = frozenset((0, 1, -1, 2, 0.5, math.inf, -math.inf))
 
 
 def _filled_node(value: Any, d: DType, shape: tuple[Any, ...]) -> Node:
-    """Common constants are part of a program's structure; any other value is a run-time number, so that a changing one makes no new program."""
+    """Common constants are part of a program's structure; any other value is a run-time number: a changing one makes no new program."""
     if d.kind == "c" or value in STRUCTURAL or value != value:
         return source.constant(value, d, shape)
     return movement.expand(source.number(value, d), shape=shape) if shape else source.number(value, d)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 from collections.abc import Callable
 from typing import Any
 
@@ -267,9 +269,6 @@ def test_scaler_like_state_in_tensors() -> None:
 
 def test_capture_under_a_profiler() -> None:
     """cProfile watches a compiled function as any other, and goes on watching after the capture."""
-    import cProfile
-    import pstats
-
     double = mg.compile(lambda x: x * 2)
     profiler = cProfile.Profile()
     profiler.enable()

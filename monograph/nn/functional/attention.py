@@ -75,14 +75,17 @@ def _projected(
     size = query.shape[-1]
     if separate is not None:
         biases = in_proj_bias.chunk(3) if in_proj_bias is not None else (None, None, None)
-        return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), separate, biases, strict=True))  # type: ignore[return-value]
+        q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), separate, biases, strict=True))
+        return q, k, v
     weight: Any = in_proj_weight
     if query is key and key is value:
-        return linear(query, weight, in_proj_bias).chunk(3, -1)
+        q, k, v = linear(query, weight, in_proj_bias).chunk(3, -1)
+        return q, k, v
     w_q, w_kv = weight.split([size, 2 * size])
     b_q, b_kv = (None, None) if in_proj_bias is None else in_proj_bias.split([size, 2 * size])
     if key is value:
-        return (linear(query, w_q, b_q), *linear(key, w_kv, b_kv).chunk(2, -1))
+        k, v = linear(key, w_kv, b_kv).chunk(2, -1)
+        return linear(query, w_q, b_q), k, v
     w_k, w_v = w_kv.chunk(2)
     b_k, b_v = (None, None) if b_kv is None else b_kv.chunk(2)
     return linear(query, w_q, b_q), linear(key, w_k, b_k), linear(value, w_v, b_v)
@@ -162,10 +165,10 @@ def multi_head_attention_forward(
         weights = dropout(_weights(q, k, attn_mask, False, None), rate)
         y = (weights @ v).transpose(0, 1).reshape(length * batch, size)
     else:
-        per_head = [t.reshape(batch, num_heads, t.shape[1], head) for t in (q, k, v)]
+        q, k, v = (t.reshape(batch, num_heads, t.shape[1], head) for t in (q, k, v))
         if attn_mask is not None:
             attn_mask = attn_mask.unsqueeze(0) if attn_mask.shape[0] == 1 else attn_mask.reshape(batch, num_heads, -1, keys)
-        y = scaled_dot_product_attention(*per_head, attn_mask, rate).permute(2, 0, 1, 3).reshape(length * batch, size)
+        y = scaled_dot_product_attention(q, k, v, attn_mask, rate).permute(2, 0, 1, 3).reshape(length * batch, size)
     y = linear(y, out_proj_weight, out_proj_bias).reshape(length, batch, size)
     if weights is not None:
         weights = weights.reshape(batch, num_heads, length, keys)

@@ -10,7 +10,7 @@ from typing import Any
 from monograph.core.dtype import int64
 from monograph.tensor import Tensor, cat, full, stack, tensor
 
-_Fields = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])
+_Fields = namedtuple("_Fields", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])
 
 
 class PackedSequence(_Fields):

@@ -281,7 +281,16 @@ def _info(step: PlannedStep) -> KernelInfo:
         note = "the reference, in Python"
         return KernelInfo("host", step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, lambda: note, lambda: note)
     return KernelInfo(
-        kernel.name, step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, kernel.text, lambda: jit().assembly(kernel.text()), kernel.key
+        kernel.name,
+        step.kind,
+        step.ops,
+        outputs,
+        step.units,
+        step.flops,
+        step.nbytes,
+        kernel.text,
+        lambda: jit().assembly(kernel.text()),
+        kernel.key,
     )
 
 
