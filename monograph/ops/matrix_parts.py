@@ -60,7 +60,7 @@ def first_failing(function: Callable[[np.ndarray], Any], a: np.ndarray) -> tuple
 def refusing(
     name: str, function: Callable[..., Any], reason: Callable[[np.ndarray], str], probe: Callable[[np.ndarray], Any] | None = None
 ) -> Callable[..., Any]:
-    """`function(a, ...)` of NumPy, its refusals told in torch's words; `probe` finds the matrix it refuses (`function` itself by default)."""
+    """`function(a, ...)` of NumPy, its refusals told in torch's words; `probe` finds the matrix it refuses (default: `function` itself)."""
 
     def computed(a: np.ndarray, *more: Any) -> Any:
         try:

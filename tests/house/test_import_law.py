@@ -30,6 +30,7 @@ EXTERNAL = {
     "nn": {"numpy"},
     "optim": {"numpy"},
     "data": {"numpy"},
+    "utils": {"numpy"},
 }
 
 
