@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from monograph.core.modes import no_grad
 from monograph.core.shape import broadcast
 from monograph.distributions import constraints
-from monograph.distributions.discrete import Categorical
+from monograph.distributions.categorical import Categorical
 from monograph.distributions.distribution import Distribution
 from monograph.distributions.parameters import sum_rightmost
 from monograph.distributions.tensors import mt

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph.distributions import constraints
+from monograph.distributions import elementwise_transforms as e
 from monograph.distributions import transforms as t
 from monograph.distributions import vector_transforms as v
 
@@ -56,21 +57,21 @@ transform_to = ConstraintRegistry()
 def _interval(constraint: Any) -> Any:
     lower, upper = constraint.lower_bound, constraint.upper_bound
     if isinstance(lower, int | float) and isinstance(upper, int | float) and lower == 0 and upper == 1:
-        return t.SigmoidTransform()
-    return t.ComposeTransform([t.SigmoidTransform(), t.AffineTransform(lower, upper - lower)])
+        return e.SigmoidTransform()
+    return t.ComposeTransform([e.SigmoidTransform(), e.AffineTransform(lower, upper - lower)])
 
 
 def _above(constraint: Any) -> Any:
     if isinstance(constraint.lower_bound, int | float) and constraint.lower_bound == 0:
-        return t.ExpTransform()
-    return t.ComposeTransform([t.ExpTransform(), t.AffineTransform(constraint.lower_bound, 1)])
+        return e.ExpTransform()
+    return t.ComposeTransform([e.ExpTransform(), e.AffineTransform(constraint.lower_bound, 1)])
 
 
 for _registry in (biject_to, transform_to):
     _registry.register(constraints.real, lambda c: t.identity_transform)
     _registry.register(constraints.greater_than, _above)
     _registry.register(constraints.greater_than_eq, _above)
-    _registry.register(constraints.less_than, lambda c: t.ComposeTransform([t.ExpTransform(), t.AffineTransform(c.upper_bound, -1)]))
+    _registry.register(constraints.less_than, lambda c: t.ComposeTransform([e.ExpTransform(), e.AffineTransform(c.upper_bound, -1)]))
     _registry.register(constraints.interval, _interval)
     _registry.register(constraints.half_open_interval, _interval)
     _registry.register(constraints.lower_cholesky, lambda c: v.LowerCholeskyTransform())

@@ -9,10 +9,10 @@ from monograph.core.dtype import finfo
 from monograph.distributions import constraints
 from monograph.distributions.compound import TransformedDistribution
 from monograph.distributions.distribution import Distribution, ExponentialFamily, drawn
+from monograph.distributions.elementwise_transforms import PowerTransform
 from monograph.distributions.parameters import broadcast_all
 from monograph.distributions.sampling import standard_gamma
 from monograph.distributions.tensors import mt
-from monograph.distributions.transforms import PowerTransform
 from monograph.special import digamma, gammainc, lgamma, xlogy
 
 

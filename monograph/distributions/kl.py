@@ -10,7 +10,10 @@ from monograph import linalg
 from monograph.distributions import continuous as c
 from monograph.distributions import discrete as d
 from monograph.distributions import gamma_family as g
+from monograph.distributions import powers
+from monograph.distributions.categorical import Categorical, OneHotCategorical
 from monograph.distributions.compound import Independent, TransformedDistribution
+from monograph.distributions.continuous_bernoulli import ContinuousBernoulli
 from monograph.distributions.distribution import EULER
 from monograph.distributions.multivariate import LowRankMultivariateNormal, MultivariateNormal, half_log_det, mahalanobis
 from monograph.distributions.normal import HalfNormal, Normal, Uniform
@@ -100,19 +103,19 @@ def _(p: Any, q: Any) -> Any:
     return mt.where(p.total_count > q.total_count, math.inf, value)
 
 
-@register_kl(d.Categorical, d.Categorical)
+@register_kl(Categorical, Categorical)
 def _(p: Any, q: Any) -> Any:
     t = p.probs * (p.logits - q.logits)
     t = mt.where(q.probs == 0, math.inf, t)
     return mt.where(p.probs == 0, 0.0, t).sum(-1)
 
 
-@register_kl(d.OneHotCategorical, d.OneHotCategorical)
+@register_kl(OneHotCategorical, OneHotCategorical)
 def _(p: Any, q: Any) -> Any:
     return kl_divergence(p._categorical, q._categorical)
 
 
-@register_kl(c.ContinuousBernoulli, c.ContinuousBernoulli)
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
 def _(p: Any, q: Any) -> Any:
     ours = p._log_normaliser() + (-p.probs).log1p()
     theirs = -q._log_normaliser() - (-q.probs).log1p()
@@ -168,7 +171,7 @@ def _(p: Any, q: Any) -> Any:
     return 0.5 * (ratio + ((p.loc - q.loc) / q.scale) ** 2 - 1 - ratio.log())
 
 
-@register_kl(c.Pareto, c.Pareto)
+@register_kl(powers.Pareto, powers.Pareto)
 def _(p: Any, q: Any) -> Any:
     ratio = p.alpha / q.alpha
     value = q.alpha * (p.scale / q.scale).log() + ratio.log() + ratio.reciprocal() - 1
@@ -252,7 +255,7 @@ def _dense(p: Any, lower: Any, loc: Any, log_det: Any) -> Any:
 # ---- between families ----
 
 
-@register_kl(g.Beta, c.ContinuousBernoulli)
+@register_kl(g.Beta, ContinuousBernoulli)
 def _(p: Any, q: Any) -> Any:
     return -p.entropy() - p.mean * q.logits - (-q.probs).log1p() - q._log_normaliser()
 
@@ -284,7 +287,7 @@ def _normal_cross(q: Any, mean: Any, variance: Any) -> Any:
 @register_kl(c.Exponential, Normal)
 @register_kl(c.Gumbel, Normal)
 @register_kl(c.Laplace, Normal)
-@register_kl(c.ContinuousBernoulli, Normal)
+@register_kl(ContinuousBernoulli, Normal)
 def _(p: Any, q: Any) -> Any:
     return -p.entropy() + _normal_cross(q, p.mean, p.variance)
 
@@ -374,34 +377,33 @@ def _never(*pairs: tuple[type, type]) -> None:
 
 
 _never(
-    (g.Beta, c.Pareto), (c.Exponential, g.Beta), (c.Exponential, c.Pareto), (c.Exponential, Uniform), (g.Gamma, g.Beta),
-    (g.Gamma, c.Pareto),
-    (g.Gamma, Uniform), (c.Gumbel, g.Beta), (c.Gumbel, c.Exponential), (c.Gumbel, g.Gamma), (c.Gumbel, c.Pareto), (c.Gumbel, Uniform),
-    (c.Laplace, g.Beta), (c.Laplace, c.Exponential), (c.Laplace, g.Gamma), (c.Laplace, c.Pareto), (c.Laplace, Uniform), (Normal, g.Beta),
-    (Normal, c.Exponential), (Normal, g.Gamma), (Normal, c.Pareto), (Normal, Uniform), (c.Pareto, g.Beta), (c.Pareto, Uniform),
-    (c.Exponential, c.ContinuousBernoulli), (g.Gamma, c.ContinuousBernoulli), (c.Gumbel, c.ContinuousBernoulli),
-    (c.Laplace, c.ContinuousBernoulli), (Normal, c.ContinuousBernoulli), (c.Pareto, c.ContinuousBernoulli),
-    (c.ContinuousBernoulli, c.Pareto), (d.Poisson, d.Bernoulli), (d.Poisson, d.Binomial),
+    (g.Beta, powers.Pareto), (c.Exponential, g.Beta), (c.Exponential, powers.Pareto), (c.Exponential, Uniform), (g.Gamma, g.Beta),
+    (g.Gamma, powers.Pareto), (g.Gamma, Uniform), (c.Gumbel, g.Beta), (c.Gumbel, c.Exponential), (c.Gumbel, g.Gamma),
+    (c.Gumbel, powers.Pareto), (c.Gumbel, Uniform), (c.Laplace, g.Beta), (c.Laplace, c.Exponential), (c.Laplace, g.Gamma),
+    (c.Laplace, powers.Pareto), (c.Laplace, Uniform), (Normal, g.Beta), (Normal, c.Exponential), (Normal, g.Gamma),
+    (Normal, powers.Pareto), (Normal, Uniform), (powers.Pareto, g.Beta), (powers.Pareto, Uniform), (c.Exponential, ContinuousBernoulli),
+    (g.Gamma, ContinuousBernoulli), (c.Gumbel, ContinuousBernoulli), (c.Laplace, ContinuousBernoulli), (Normal, ContinuousBernoulli),
+    (powers.Pareto, ContinuousBernoulli), (ContinuousBernoulli, powers.Pareto), (d.Poisson, d.Bernoulli), (d.Poisson, d.Binomial),
 )  # fmt: skip
 
 
-@register_kl(c.ContinuousBernoulli, c.Exponential)
+@register_kl(ContinuousBernoulli, c.Exponential)
 def _(p: Any, q: Any) -> Any:
     return -p.entropy() - q.rate.log() + q.rate * p.mean
 
 
-@register_kl(c.ContinuousBernoulli, Uniform)
+@register_kl(ContinuousBernoulli, Uniform)
 def _(p: Any, q: Any) -> Any:
     return mt.where((q.low > 0) | (q.high < 1), math.inf, -p.entropy() + (q.high - q.low).log())
 
 
-@register_kl(Uniform, c.ContinuousBernoulli)
+@register_kl(Uniform, ContinuousBernoulli)
 def _(p: Any, q: Any) -> Any:
     value = -p.entropy() - p.mean * q.logits - (-q.probs).log1p() - q._log_normaliser()
     return mt.where((p.low < 0) | (p.high > 1), math.inf, value)
 
 
-@register_kl(Uniform, c.Pareto)
+@register_kl(Uniform, powers.Pareto)
 def _(p: Any, q: Any) -> Any:
     span = p.high - p.low
     logs = (_x_log_x(p.high) - _x_log_x(p.low) - span) / span
@@ -414,14 +416,14 @@ def _(p: Any, q: Any) -> Any:
     return -p.entropy() - (p.probs * q.rate.log() - q.rate)
 
 
-@register_kl(c.Pareto, c.Exponential)
+@register_kl(powers.Pareto, c.Exponential)
 def _(p: Any, q: Any) -> Any:
     scale_rate = p.scale * q.rate
     value = (p.alpha / scale_rate).log() - p.alpha.reciprocal() + p.alpha * scale_rate / (p.alpha - 1) - 1
     return mt.where(p.alpha <= 1, math.inf, value)
 
 
-@register_kl(c.Pareto, g.Gamma)
+@register_kl(powers.Pareto, g.Gamma)
 def _(p: Any, q: Any) -> Any:
     logs = p.scale.log() + p.alpha.reciprocal()
     start = -p.entropy() - xlogy(q.concentration, q.rate) + lgamma(q.concentration)
@@ -429,7 +431,7 @@ def _(p: Any, q: Any) -> Any:
     return mt.where(p.alpha <= 1, math.inf, value)
 
 
-@register_kl(c.Pareto, Normal)
+@register_kl(powers.Pareto, Normal)
 def _(p: Any, q: Any) -> Any:
     value = -p.entropy() + _normal_cross(q, p.mean, p.variance)
     return mt.where(p.alpha <= 2, math.inf, value)

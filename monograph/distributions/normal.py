@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from monograph.distributions import constraints
 from monograph.distributions.compound import TransformedDistribution
 from monograph.distributions.distribution import LOG_TWO_PI, Distribution, ExponentialFamily, drawn
+from monograph.distributions.elementwise_transforms import AbsTransform, ExpTransform
 from monograph.distributions.parameters import broadcast_all, holds
 from monograph.distributions.tensors import mt
-from monograph.distributions.transforms import AbsTransform, ExpTransform
 from monograph.distributions.vector_transforms import StickBreakingTransform
 from monograph.special import ndtr, ndtri
 

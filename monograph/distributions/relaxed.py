@@ -6,12 +6,13 @@ import math
 from typing import Any, ClassVar
 
 from monograph.distributions import constraints
+from monograph.distributions.categorical import Categorical
 from monograph.distributions.compound import TransformedDistribution
-from monograph.distributions.discrete import ONE_OF_TWO, Categorical
+from monograph.distributions.discrete import ONE_OF_TWO
 from monograph.distributions.distribution import Distribution, drawn
+from monograph.distributions.elementwise_transforms import ExpTransform, SigmoidTransform
 from monograph.distributions.parameters import broadcast_all, clamp_probs, lazy_property, logits_to_probs, probs_to_logits
 from monograph.distributions.tensors import mt
-from monograph.distributions.transforms import ExpTransform, SigmoidTransform
 from monograph.tensor.core import Size
 
 

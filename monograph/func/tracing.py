@@ -33,6 +33,7 @@ class Tracing:
         self._generator: Any = None
         self._draws: dict[int, tuple[Node, Any]] = {}
         self._written: dict[int, tuple[Tensor, Node]] = {}
+        self._made: list[Node] = []
         self._start = 0
 
     def __enter__(self) -> Tracing:
@@ -46,7 +47,7 @@ class Tracing:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._recorded = set(map(id, MODES.pending[self._start :]))
+        self._inside = {*map(id, MODES.pending[self._start :]), *map(id, self._made), *self._draws}
         MODES.capture, MODES.pending, MODES.anomaly = self._outer, self._pending, self._anomaly
 
     def __getattr__(self, name: str) -> Any:
@@ -91,7 +92,7 @@ class Tracing:
 
     def outside_writes(self) -> list[tuple[Tensor, Node]]:
         """Tensors from before that were written, with what they held."""
-        return [(t, node) for t, node in self._written.values() if id(node) not in self._recorded and node.value is not None]
+        return [(t, node) for t, node in self._written.values() if id(node) not in self._inside]
 
     def undo_writes(self) -> None:
         """Tensors from before hold again what they held."""
@@ -112,6 +113,7 @@ class Tracing:
 
     def made(self, node: Node) -> None:
         """A source made from values of Python or NumPy."""
+        self._made.append(node)
         if self._outer is not None:
             self._outer.made(node)
 

@@ -25,8 +25,10 @@ def spread(prefix: Any, tree: Any, what: str) -> list[Any]:
     Raises ValueError where the structures differ.
     """
     leaves, structure = trees.flatten(tree)
-    if structure is None or not isinstance(prefix, list | tuple | dict):
+    if not isinstance(prefix, list | tuple | dict):
         return [prefix] * len(leaves)
+    if structure is None:
+        raise ValueError(f"{what} is not compatible with the structure of what it is for: got {prefix!r} for one value")
     parts = list(tree.values()) if isinstance(tree, dict) else list(tree)
     entries = [prefix[k] for k in tree] if isinstance(prefix, dict) and isinstance(tree, dict) and prefix.keys() == tree.keys() else prefix
     if isinstance(entries, dict) or type(prefix) is not type(tree) or len(entries) != len(parts):
@@ -139,12 +141,14 @@ class _Call:
         tracing = Tracing()
         inside: list[Any] = []
         stand_ins: list[tuple[Node, Node]] = []
-        for value, node in zip(self.leaves, mapped, strict=True):
+        originals: dict[int, tuple[Tensor, int]] = {}
+        for value, dim, node in zip(self.leaves, self.dims, mapped, strict=True):
             if node is None:
                 inside.append(value)
                 continue
             one = tracing.input(_Type(node))
             stand_ins.append((one, node))
+            originals[id(one)] = value, dim
             inside.append(wrap(one))
         try:
             with tracing:
@@ -158,15 +162,22 @@ class _Call:
         batch = Batch(self.size, self.randomness, tracing.is_draw, lambda key, count: _redrawn(tracing, key, count))
         for one, node in stand_ins:
             batch.place(one, node)
-        self._check_writes(tracing, batch)
+        self._finish_writes(tracing, batch, originals)
         batch.run(nodes)
         made = [self._delivered(*batch.value(n), d) for n, d in zip(nodes, dims, strict=True)]
         return trees.unflatten(structure, made)
 
-    def _check_writes(self, tracing: Tracing, batch: Batch) -> None:
+    def _finish_writes(self, tracing: Tracing, batch: Batch, originals: dict[int, tuple[Tensor, int]]) -> None:
+        """What the function wrote to its inputs is written to the caller's tensors."""
         for t, before in tracing.outside_writes():
             now = t._node
             batch.run([now])  # type: ignore[list-item]
+            if id(before) in originals:
+                original, dim = originals[id(before)]
+                whole = self._delivered(*batch.value(now), dim)  # type: ignore[arg-type]
+                original._check_writable()
+                original._write(read(whole))
+                continue
             if batch.value(now)[1]:  # type: ignore[arg-type]
                 t._node, t._leaf = before, None
                 raise RuntimeError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from monograph.graph.op import OpDef
 from monograph.ops import special as special_ops
+from monograph.ops import special_normal
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import as_floating, emit, floating_operands, read
 from monograph.tensor.pointwise import FUNCTIONS, deliver
@@ -45,12 +46,12 @@ digamma = _one("digamma", special_ops.digamma)
 psi = _one("psi", special_ops.digamma)
 i0, i0e = _one("i0", special_ops.i0), _one("i0e", special_ops.i0e)
 i1, i1e = _one("i1", special_ops.i1), _one("i1e", special_ops.i1e)
-erfcx = _one("erfcx", special_ops.erfcx)
-ndtr, log_ndtr, ndtri = _one("ndtr", special_ops.ndtr), _one("log_ndtr", special_ops.log_ndtr), _one("ndtri", special_ops.ndtri)
-entr = _one("entr", special_ops.entr)
-sinc = _one("sinc", special_ops.sinc)
+erfcx = _one("erfcx", special_normal.erfcx)
+ndtr, log_ndtr, ndtri = _one("ndtr", special_normal.ndtr), _one("log_ndtr", special_normal.log_ndtr), _one("ndtri", special_normal.ndtri)
+entr = _one("entr", special_normal.entr)
+sinc = _one("sinc", special_normal.sinc)
 
-xlogy, xlog1py = _two("xlogy", special_ops.xlogy), _two("xlog1py", special_ops.xlog1py)
+xlogy, xlog1py = _two("xlogy", special_normal.xlogy), _two("xlog1py", special_normal.xlog1py)
 zeta = _two("zeta", special_ops.zeta)
 gammainc, gammaincc = _two("gammainc", special_ops.gammainc), _two("gammaincc", special_ops.gammaincc)
 
@@ -65,7 +66,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     >>> mg.special.logit(mg.tensor([0.5, 2.0]), eps=0.25).tolist()
     [0.0, 1.0986123085021973]
     """
-    return deliver(emit(special_ops.logit, _tensor(input, "logit"), eps=None if eps is None else float(eps)), out)
+    return deliver(emit(special_normal.logit, _tensor(input, "logit"), eps=None if eps is None else float(eps)), out)
 
 
 def polygamma(n: Any, input: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002

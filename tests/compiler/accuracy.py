@@ -1,7 +1,7 @@
 """What is known of a value without computing it: how large it can be, whether it is exact, how far two right targets may differ on it.
 
-Exact values are multiples of 2**-fraction small enough that no order of summation rounds: every target must give the same numbers, and ops that
-jump (comparisons, sorts, rounding) may be applied to them. Other values carry a bound on the difference.
+Exact values are multiples of 2**-fraction, small enough that no order of summation rounds: every target must give the same numbers, and
+ops that jump (comparisons, sorts, rounding) may be applied to them. Other values carry a bound on the difference.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def settle(known: Known | None, dtype: str) -> Known | None:
     if dtype == "bool":
         return Known(1.0)
     if dtype in INTEGER_BITS:
-        return known if known.top < 2.0 ** (INTEGER_BITS[dtype] - 1) else Known(2.0 ** INTEGER_BITS[dtype])  # it wraps, the same on all targets
+        wraps = known.top >= 2.0 ** (INTEGER_BITS[dtype] - 1)  # the same on all targets
+        return Known(2.0 ** INTEGER_BITS[dtype]) if wraps else known
     if known.top > LARGEST[dtype]:
         return None
     if known.fraction is not None and known.top * 2.0**known.fraction <= 2.0 ** (PRECISION[dtype] - 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.compiler.accuracy import FLOATS, INTEGERS, Known, added, cast, epsilon, multiplied, rough, settle, summed
+from tests.compiler.accuracy import FLOATS, INTEGERS, Known, added, epsilon, join, multiplied, rough, settle, summed
 from tests.compiler.program_builder import LARGE, SMALL, Builder, Value
 
 SMOOTH = {  # name -> (slope, top of the result from top of the argument), for |argument| <= 8
@@ -46,7 +46,9 @@ def fits(a: Value, c: Value) -> bool:
 def beside(b: Builder, x: Value) -> Value:
     """A new input that broadcasts with x."""
     shape = [1 if b.chance(3) else n for n in x.shape]
-    return b.input(tuple(shape[b.between(0, len(shape)) :]), x.dtype if b.chance(2) and x.dtype != "bool" else b.pick(("float32", "float64", "int64")))
+    return b.input(
+        tuple(shape[b.between(0, len(shape)) :]), x.dtype if b.chance(2) and x.dtype != "bool" else b.pick(("float32", "float64", "int64"))
+    )
 
 
 def smooth(b: Builder) -> object:
@@ -78,7 +80,9 @@ def exact_unary(b: Builder) -> object:
     if b.exact(x) and x.floating and b.chance(3):
         return b.emit(b.pick(JUMPS).format(x.name), lambda d: settle(Known(k.top + 1), d))
     form = b.pick(EXACT_UNARY if x.floating else EXACT_UNARY[:2])
-    return b.emit(form.format(x.name), lambda d: settle(Known(max(k.top, 1.5), k.error, None if k.fraction is None else max(k.fraction, 3)), d))
+    return b.emit(
+        form.format(x.name), lambda d: settle(Known(max(k.top, 1.5), k.error, None if k.fraction is None else max(k.fraction, 3)), d)
+    )
 
 
 def binary(b: Builder) -> object:
@@ -97,7 +101,7 @@ def binary(b: Builder) -> object:
         if sign == "/":
             return rough(p.top, p.error + p.top * q.error, d)
         if sign == "M":
-            return settle(Known(max(p.top, q.top), max(p.error, q.error), None if None in (p.fraction, q.fraction) else max(p.fraction, q.fraction)), d)
+            return settle(join(p, q), d)
         return settle(added(p, q) if sign in "+-" else multiplied(p, q), d)
 
     if sign == "/":
@@ -166,10 +170,12 @@ def where(b: Builder) -> object:
         p, q = b.as_dtype(x, d), b.as_dtype(y, d)
         if p is None or q is None:
             return None
-        return settle(Known(max(p.top, q.top), max(p.error, q.error), None if None in (p.fraction, q.fraction) else max(p.fraction, q.fraction)), d)
+        return settle(join(p, q), d)
 
     if b.chance(3) and x.dtype != "bool":
-        return b.emit(f"{x.name}.masked_fill({m.name}, 1)", lambda d: settle(Known(max(b.known(x).top, 1), b.known(x).error, b.known(x).fraction), d))
+        return b.emit(
+            f"{x.name}.masked_fill({m.name}, 1)", lambda d: settle(Known(max(b.known(x).top, 1), b.known(x).error, b.known(x).fraction), d)
+        )
     return b.emit(f"mg.where({m.name}, {x.name}, {y.name})", known)
 
 
@@ -217,7 +223,9 @@ def reduction(b: Builder) -> object:
     if not x.floating or not count:
         return None
     if kind == "mean":
-        return b.emit(f"{x.name}.mean({args})", lambda d: rough(k.top, k.error, d, 8 + count if x.dtype not in ("float16", "bfloat16") else 8))
+        return b.emit(
+            f"{x.name}.mean({args})", lambda d: rough(k.top, k.error, d, 8 + count if x.dtype not in ("float16", "bfloat16") else 8)
+        )
     if kind == "var" and count > 1 and k.top <= 16:
         return b.emit(f"{x.name}.var({args})", lambda d: rough(4 * k.top**2, 8 * k.top * k.error, d, 8 + math.sqrt(count)))
     if kind == "logsumexp" and dims is not None and k.top <= 8:
@@ -302,12 +310,17 @@ def drawn(b: Builder) -> object:
 def made(b: Builder) -> object:
     """Values without inputs."""
     n = b.pick(SMALL + LARGE)
-    form = b.pick((f"mg.arange({n})", f"mg.arange(0, {n}, 2, dtype=mg.float32)", f"mg.ones({n}, 3)", f"mg.full(({n},), 0.5)", f"mg.zeros({n}, dtype=mg.int32)"))
-    return b.emit(form, lambda d: settle(Known(float(n), 0.0, 1), d))
+    forms = (
+        "mg.arange({})",
+        "mg.arange(0, {}, 2, dtype=mg.float32)",
+        "mg.ones({}, 3)",
+        "mg.full(({},), 0.5)",
+        "mg.zeros({}, dtype=mg.int32)",
+    )
+    return b.emit(b.pick(forms).format(n), lambda d: settle(Known(float(n), 0.0, 1), d))
 
 
 COMPUTING = (
     (new_input, 2), (smooth, 4), (exact_unary, 3), (binary, 8), (with_number, 4), (whole, 2), (compare, 3), (where, 3), (convert, 2), (reduction, 8),
     (normalisation, 3), (running, 1), (product, 3), (window, 1), (drawn, 1), (made, 1),
 )  # fmt: skip
-__all__ = ["COMPUTING", "cast", "fits", "new_input", "random_shape"]

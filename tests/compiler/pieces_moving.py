@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tests.compiler.accuracy import INTEGERS, Known, added, cast, join, multiplied, rough, settle, summed
-from tests.compiler.pieces_computing import SMOOTH, fits
+from tests.compiler.pieces_computing import SMOOTH
 from tests.compiler.program_builder import Builder, Value
 
 
@@ -19,6 +20,11 @@ def factored(b: Builder, n: int) -> tuple[int, ...]:
         shape.append(b.pick(divisors))
         n //= shape[-1]
     return (*shape, n) if b.chance(2) else (n, *shape)
+
+
+def spreads(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether a value of this shape can be broadcast to another shape."""
+    return len(shape) <= len(to) and all(n in (1, m) for m, n in zip(reversed(to), reversed(shape), strict=False))
 
 
 def subscript(b: Builder, shape: tuple[int, ...]) -> str:
@@ -77,7 +83,8 @@ def moved(b: Builder) -> object:
         pads = [b.between(0, 2) for _ in range(2 * b.between(1, min(2, x.ndim)))]
         return b.emit(f"F.pad({x.name}, {tuple(pads)}, value=1)", lambda t: settle(Known(max(1.0, k.top), k.error, k.fraction), t))
     if kind in ("cat", "stack"):
-        y = b.value(lambda v: v.dtype == x.dtype and v.ndim == x.ndim and all(m == n or (i == d and kind == "cat") for i, (m, n) in enumerate(zip(v.shape, x.shape, strict=True))))
+        free = d if kind == "cat" else -1
+        y = b.value(lambda v: v.dtype == x.dtype and v.ndim == x.ndim and all(v.shape[i] == n or i == free for i, n in enumerate(x.shape)))
         both = join(k, b.known(y))  # type: ignore[arg-type]
         return b.emit(f"mg.{kind}([{x.name}, {y.name}], {d})", lambda t: settle(both, t))  # type: ignore[union-attr]
     if kind == "tril" and x.ndim < 2:
@@ -172,8 +179,8 @@ def written(b: Builder) -> object:
         rows = [b.between(0, x.shape[0] - 1) for _ in range(at)]
         return b.change(f"{x.name}[mg.tensor({sorted(set(rows))})] = {b.pick((0, 1, 3))}", x, settle(Known(3.0), x.dtype))
     key = subscript(b, x.shape)
-    part = Value("", b.space[x.name][eval(f"({key},)" if key != "..." else "...", {}) if not key.startswith(":") and ":" not in key else _key(key)], x.place)
-    y = b.value(lambda v: fits(part, v) and v.ndim <= part.ndim and all(n in (1, m) for m, n in zip(reversed(part.shape), reversed(v.shape), strict=False)))
+    part = Value("", x.tensor[eval(f"subscript[{key}]", {"subscript": _Subscript()})], x.place)
+    y = b.value(lambda v: spreads(v.shape, part.shape))
     if y is None:
         return None
     other = cast(b.known(y), y.dtype, x.dtype)
@@ -184,14 +191,11 @@ def written(b: Builder) -> object:
     return b.change(f"{x.name}[{key}] {sign} {y.name}.to(mg.{x.dtype})", x, result)
 
 
-def _key(text: str) -> object:
-    """The index that a subscript's text means."""
+class _Subscript:
+    """`_Subscript()[...]` is the index itself."""
 
-    class _Catch:
-        def __getitem__(self, key: object) -> object:
-            return key
-
-    return eval(f"catch[{text}]", {"catch": _Catch()})
+    def __getitem__(self, key: Any) -> Any:
+        return key
 
 
 def looked_at(b: Builder) -> object:
@@ -203,6 +207,9 @@ def looked_at(b: Builder) -> object:
     return True
 
 
+DIFFERENTIABLE = "smooth smooth exp square sum softmax layer_norm view times slice index matmul cumsum cat".split()
+
+
 def gradient(b: Builder) -> object:
     """backward() through a few ops: the gradient is a new value."""
     x = b.value(lambda v: v.dtype in ("float32", "float64") and 0 < v.size <= 600 and b.known(v).top <= 4)
@@ -212,7 +219,7 @@ def gradient(b: Builder) -> object:
     w, y, g = b.fresh(), b.fresh(), b.fresh()
     lines, shape, slope, top = [f"{w} = {x.name}.detach().clone().requires_grad_()", f"{y} = {w}"], x.shape, 1.0, k.top
     for _ in range(b.between(1, 4)):
-        kind = b.pick(("smooth", "smooth", "exp", "square", "sum", "softmax", "layer_norm", "view", "times", "slice", "index", "matmul", "cumsum", "cat"))
+        kind = b.pick(DIFFERENTIABLE)
         last = shape[-1] if shape else 1
         if kind == "smooth" and top <= 8:
             name = b.pick([n for n in SMOOTH if n not in ("F.leaky_relu", "F.elu")])
@@ -254,13 +261,14 @@ def gradient(b: Builder) -> object:
             lines.append(f"{y} = mg.cat([{y}, {y}.tanh()], 0)")
             shape, slope = (2 * shape[0], *shape[1:]), slope * 2
         elif kind == "times":
-            other = b.value(lambda v: v.dtype == x.dtype and len(v.shape) <= len(shape) and b.known(v).top <= 4 and all(n in (1, m) for m, n in zip(reversed(shape), reversed(v.shape), strict=False)))
+            other = b.value(lambda v, shape=shape: v.dtype == x.dtype and b.known(v).top <= 4 and spreads(v.shape, shape))
             if other is not None:
                 lines.append(f"{y} = {y} * {other.name}.detach().clone()")
                 slope, top = slope * 4, top * 4
     if slope * (1 + top) > 1e5:
         return None
-    lines += [f"({y} * mg.arange({y}.numel(), dtype={y}.dtype).reshape({y}.shape).sin()).{b.pick(('sum', 'mean'))}().backward()", f"{g} = {w}.grad"]
+    weights = f"mg.arange({y}.numel(), dtype={y}.dtype).reshape({y}.shape).sin()"
+    lines += [f"({y} * {weights}).{b.pick(('sum', 'mean'))}().backward()", f"{g} = {w}.grad"]
     result = rough(slope, 20 * slope * (1 + top) * k.error, x.dtype, 200 * (1 + top))
     if result is None:
         return None

@@ -162,7 +162,9 @@ class Builder:
         self.values.append(v)
         return v
 
-    def emit(self, expression: str, known: Callable[[str], Known | None], view_of: Value | None = None, writable: bool = True) -> Value | None:
+    def emit(
+        self, expression: str, known: Callable[[str], Known | None], view_of: Value | None = None, writable: bool = True
+    ) -> Value | None:
         """`name = expression`, if what is known of its result (by its dtype's name) is enough; the new value."""
         tensor = eval(expression, self.space)
         fact = self.known(view_of) if view_of is not None else known(tensor.dtype.name)

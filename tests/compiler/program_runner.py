@@ -17,12 +17,27 @@ from monograph.graph.node import Node, topological
 from monograph.runtime import buffers
 from monograph.runtime.threads import setting
 from monograph.targets.cpu import loop_lowering, plan
-from tests.compiler.pieces_computing import COMPUTING, binary, exact_unary, new_input, normalisation, product, reduction, smooth, where, window, with_number
+from tests.compiler.pieces_computing import (
+    COMPUTING,
+    binary,
+    exact_unary,
+    new_input,
+    normalisation,
+    product,
+    reduction,
+    smooth,
+    where,
+    window,
+    with_number,
+)
 from tests.compiler.pieces_moving import MOVING, moved, picked, view, written
 from tests.compiler.program_builder import Builder, Program, recorded
 
 PIECES = [piece for piece, weight in COMPUTING + MOVING for _ in range(weight)]
-FUSIBLE = [smooth, smooth, exact_unary, binary, binary, binary, with_number, where, reduction, reduction, normalisation, product, window, view, moved, picked, written]
+FUSIBLE = [
+    *(smooth, smooth, exact_unary, binary, binary, binary, with_number, where, reduction, reduction, normalisation, product, window),
+    *(view, moved, picked, written),
+]
 
 
 @st.composite
@@ -34,7 +49,8 @@ def programs(draw: Any, longest: int, pieces: Sequence[Callable[[Builder], objec
         if pieces is PIECES:
             new_input(b)
         else:
-            b.input(tuple(b.pick((2, 3, 5, 8, 9, 17, 40)) for _ in range(b.between(1, 3))), b.pick(("float32", "float32", "float64", "bfloat16")))
+            shape = tuple(b.pick((2, 3, 5, 8, 9, 17, 40)) for _ in range(b.between(1, 3)))
+            b.input(shape, b.pick(("float32", "float32", "float64", "bfloat16")))
         for _ in range(draw(st.integers(min(4, longest), longest))):
             b.pick(pieces)(b)
         return b.finish()
@@ -91,10 +107,12 @@ def small_grains() -> Iterator[None]:
     """Even small steps are shared out among the threads (for plans made inside)."""
     before = loop_lowering.GRAIN_CYCLES
     loop_lowering.GRAIN_CYCLES = 200
+    evaluator._plans.clear()
     try:
         yield
     finally:
         loop_lowering.GRAIN_CYCLES = before
+        evaluator._plans.clear()
 
 
 def results(program: Program, function: Callable[..., tuple[Any, ...]] | None = None) -> list[np.ndarray]:
@@ -130,7 +148,8 @@ def assert_close(program: Program, got: Sequence[np.ndarray], want: Sequence[np.
                 bad = ~((np.abs(x - y) <= 4 * known.error + 1e-30) | (x == y) | ((x != x) & (y != y)))
         if bad.any():
             at = tuple(map(int, np.argwhere(bad)[0]))
-            raise AssertionError(f"{name}{list(at)} is {x[at]}, the reference says {y[at]} ({known}; {bad.sum()} of {bad.size} differ)\n\n{program.script()}")
+            what = f"{name}{list(at)} is {x[at]}, the reference says {y[at]} ({known}; {bad.sum()} of {bad.size} differ)"
+            raise AssertionError(f"{what}\n\n{program.script()}")
 
 
 def assert_same_bits(program: Program, got: Sequence[np.ndarray], want: Sequence[np.ndarray], what: str) -> None:

@@ -41,8 +41,8 @@ def kernels(steps: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
         (lambda x, w: w[(x.abs() * 3).long()] * 2 + 1, (ROWS, (5,))),
     ],
     ids=[
-        "gelu", "softmax", "softmax-columns", "log_softmax", "layer_norm", "rms_norm", "standardise", "batch_norm", "group_norm", "transposed",
-        "mse", "value-and-sum", "column-sums", "tril", "dropout", "row-factor", "gather",
+        "gelu", "softmax", "softmax-columns", "log_softmax", "layer_norm", "rms_norm", "standardise", "batch_norm", "group_norm",
+        "transposed", "mse", "value-and-sum", "column-sums", "tril", "dropout", "row-factor", "gather",
     ],
 )  # fmt: skip
 def test_one_kernel(function: Any, shapes: tuple[tuple[int, ...], ...]) -> None:

@@ -169,7 +169,14 @@ def test_an_index_list_runs_along_its_own_dim() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
-    [((6, 4), (2, 12), (2, 3, 4)), ((6, 4), (4, 6), None), ((24,), (2, 3, 4), (2, 3, 4)), ((0, 3), (0, 3), (0, 3)), ((0, 3), (3, 0), None), ((), (), ())],
+    [
+        ((6, 4), (2, 12), (2, 3, 4)),
+        ((6, 4), (4, 6), None),
+        ((24,), (2, 3, 4), (2, 3, 4)),
+        ((0, 3), (0, 3), (0, 3)),
+        ((0, 3), (3, 0), None),
+        ((), (), ()),
+    ],
 )
 def test_refine(a: Any, b: Any, expected: Any) -> None:
     assert refine(a, b) == expected

@@ -1,9 +1,9 @@
 """Random programs: the CPU target computes what NumPy computes, and its bits depend on nothing but the program.
 
-What is promised bit for bit, and checked here for every program: the same results with one thread and with two (even tiny steps are shared out),
-fused as a whole and node by node with every intermediate in memory, compiled by `compile` (recorded and replayed) and uncompiled, and whatever the
-fresh memory of a program held before. Not promised: the order of summation in a product with a single row or column, which follows the layout
-of the matrix; the programs use exact values there.
+What is promised bit for bit, and checked here for every program: the same results with one thread and with two (even tiny steps are
+shared out), fused as a whole and node by node with every intermediate in memory, compiled by `compile` (recorded and replayed) and
+uncompiled, and whatever the fresh memory of a program held before. Not promised: the order of summation in a product with a single row or
+column, which follows the layout of the matrix; the programs use exact values there.
 """
 
 from __future__ import annotations

@@ -13,25 +13,28 @@ import monograph as mg
 from monograph import distributions as D
 from tests.distributions.families import ALL, LOC, A, B, a, b, loc, p, t, w
 
+OF_A_SCALE = {
+    "Normal": lambda s: D.Normal(loc, s),
+    "LogNormal": lambda s: D.LogNormal(loc, s),
+    "Laplace": lambda s: D.Laplace(loc, s),
+    "Gamma": lambda s: D.Gamma(s, b),
+    "Beta": lambda s: D.Beta(s, b),
+    "StudentT": lambda s: D.StudentT(s, loc, b),
+    "Dirichlet": lambda s: D.Dirichlet(s),
+    "Weibull": lambda s: D.Weibull(s, b),
+    "Gumbel": lambda s: D.Gumbel(loc, s),
+}
 
-@pytest.mark.parametrize("name", [n for n, d in ALL.items() if d.has_rsample and not isinstance(d, D.Wishart)])
+
+@pytest.mark.parametrize("name", OF_A_SCALE)
 def test_samples_are_differentiable(name: str) -> None:
     """The gradient of a sample exists, where a plain sample has none."""
-    kind = type(ALL[name])
     leaf = mg.tensor(A, requires_grad=True)
-    made: dict[str, Any] = {
-        "Normal": lambda: D.Normal(loc, leaf), "LogNormal": lambda: D.LogNormal(loc, leaf), "Laplace": lambda: D.Laplace(loc, leaf),
-        "Gamma": lambda: D.Gamma(leaf, b), "Beta": lambda: D.Beta(leaf, b), "StudentT": lambda: D.StudentT(leaf, loc, b),
-        "Dirichlet": lambda: D.Dirichlet(leaf), "Weibull": lambda: D.Weibull(leaf, b), "Gumbel": lambda: D.Gumbel(loc, leaf),
-    }  # fmt: skip
-    assert kind.has_rsample or name in ("Independent", "TransformedDistribution")
-    if name not in made:
-        return
     mg.manual_seed(1)
-    (g,) = mg.autograd.grad(made[name]().rsample((3,)).sum(), leaf)
+    (g,) = mg.autograd.grad((OF_A_SCALE[name](leaf).rsample((3,)) ** 2).sum(), leaf)
     assert g.isfinite().all()
     assert (g != 0).any()
-    assert not made[name]().sample().requires_grad
+    assert not OF_A_SCALE[name](leaf).sample().requires_grad
 
 
 def test_gamma_samples_move_along_their_quantiles() -> None:
@@ -189,7 +192,7 @@ def test_cached_transforms_return_the_very_input() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: D.Normal(0.0, -1.0), r"Expected parameter scale .* of distribution Normal.* to satisfy the constraint GreaterThan\(lower_bound=0.0\)"),
+        (lambda: D.Normal(0.0, -1.0), r"parameter scale .* of distribution Normal.* the constraint GreaterThan\(lower_bound=0.0\)"),
         (lambda: D.Bernoulli(1.5), r"Interval\(lower_bound=0.0, upper_bound=1.0\)"),
         (lambda: D.Bernoulli(0.5, 0.5), "but not both"),
         (lambda: D.Uniform(1.0, 0.0), "low>= high"),
@@ -202,7 +205,7 @@ def test_cached_transforms_return_the_very_input() -> None:
         (lambda: D.Dirichlet(mg.tensor(1.0)), "at least one-dimensional"),
         (lambda: D.Normal("a", 1.0), "Number or Tensor"),
     ],
-)  # fmt: skip
+)
 def test_wrong_parameters_and_values(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()

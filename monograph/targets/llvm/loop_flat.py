@@ -7,7 +7,7 @@ a chunk that straddles runs, and the end of the row, is computed element by elem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from monograph.targets.llvm.ir import Val
@@ -44,10 +44,12 @@ class FlatRow:
         )
         self.fill(chunks_end, f.sub(self.total, chunks_end))
         rest = f.sub(rest_end, chunks_end)
-        done |= rows.carry(f.i64(0), rest, TAIL_SLOTS, _part(cells, "rest"), lambda i, carried: self.take_in(i, chunks_end, rows.narrow, carried))
-        return done | rows.carry(
-            rest, f.sub(self.total, chunks_end), 1, _part(cells, "tail"), lambda i, carried: self.take_in(i, chunks_end, 1, carried)
-        )
+
+        def take_in(width: int) -> Callable[[Val, Cells], Cells]:
+            return lambda i, carried: self.take_in(i, chunks_end, width, carried)
+
+        done |= rows.carry(f.i64(0), rest, TAIL_SLOTS, _part(cells, "rest"), take_in(rows.narrow))
+        return done | rows.carry(rest, f.sub(self.total, chunks_end), 1, _part(cells, "tail"), take_in(1))
 
     def block(self, start: Val, chunks_end: Val, totals: Cells) -> Cells:
         """BLOCK chunks: partial results that start anew and are merged afterwards."""
