@@ -67,6 +67,7 @@ _LAZY = {
         "monograph.linalg.top_level",
     ),
     "vmap": "monograph.func",
+    **dict.fromkeys(("binomial", "poisson"), "monograph.distributions.sampling"),
     "as_torch": "monograph.compat.alias",
     "install": "monograph.compat.alias",
     **dict.fromkeys(

@@ -95,6 +95,7 @@ class Independent(Distribution):
 class TransformedDistribution(Distribution):
     """The distribution of f(x) for x of `base_distribution`, f one Transform or a list of them."""
 
+    base_dist: Any
     arg_constraints: ClassVar[Any] = {}
 
     def __init__(self, base_distribution: Distribution, transforms: Any, validate_args: bool | None = None) -> None:

@@ -55,7 +55,7 @@ class Tracing:
             raise AttributeError(name)
         return getattr(self._outer, name)
 
-    def input(self, node: Node) -> Node:
+    def input(self, node: Any) -> Node:
         """Stands for an input of the function: of its type, without a value, on the tape if the input is."""
         stand_in = source.placeholder(node.shape, node.dtype)
         stand_in.requires_grad = bool(node.requires_grad)

@@ -148,7 +148,7 @@ class _Call:
                 continue
             one = tracing.input(_Type(node))
             stand_ins.append((one, node))
-            originals[id(one)] = value, dim
+            originals[id(one)] = value, dim or 0
             inside.append(wrap(one))
         try:
             with tracing:

@@ -121,7 +121,7 @@ def _qr(a: QrAttrs, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _qr_tall(gq: Node | None, gr: Node | None, q: Node, r: Node) -> Node:
     """Of A = Q R with a square R."""
-    m = None if gr is None else product(gr, mT(r))
+    m: Any = None if gr is None else product(gr, mT(r))
     if gq is not None:
         back = product(mT(q), gq)
         m = -back if m is None else m - back

@@ -85,12 +85,10 @@ def _substitute(t: np.ndarray, b: np.ndarray, upper: bool, unit: bool) -> np.nda
                 x[..., i, :] /= t[..., i, i, None]
         return x
     h = n // 2
-    first, last = slice(0, h), slice(h, n)
-    if upper:
-        first, last = last, first
-    known = _substitute(t[..., first, first], b[..., first, :], upper, unit)
-    rest = _substitute(t[..., last, last], b[..., last, :] - np.matmul(t[..., last, first], known), upper, unit)
-    return np.concatenate([rest, known] if upper else [known, rest], axis=-2)
+    first, last = (slice(h, n), slice(0, h)) if upper else (slice(0, h), slice(h, n))
+    solved = _substitute(t[..., first, first], b[..., first, :], upper, unit)
+    rest = _substitute(t[..., last, last], b[..., last, :] - np.matmul(t[..., last, first], solved), upper, unit)
+    return np.concatenate([rest, solved] if upper else [solved, rest], axis=-2)
 
 
 def _solve_triangular(a: TriangularAttrs, t: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -158,6 +158,7 @@ def _svd_vjp(g: Any, y: Node, a: SvdAttrs, x: Node) -> list[Any]:
     if gvh is not None:
         right = column(s) * (_skew(product(vh, mT(gvh))) / gap)
         inner = right if inner is None else inner + right
+    assert inner is not None
     middle = with_diagonal(inner, gs)
     result = product(u, middle, vh)
     if gu is not None and m > n:

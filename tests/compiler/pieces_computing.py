@@ -321,6 +321,6 @@ def made(b: Builder) -> object:
 
 
 COMPUTING = (
-    (new_input, 2), (smooth, 4), (exact_unary, 3), (binary, 8), (with_number, 4), (whole, 2), (compare, 3), (where, 3), (convert, 2), (reduction, 8),
-    (normalisation, 3), (running, 1), (product, 3), (window, 1), (drawn, 1), (made, 1),
+    (new_input, 2), (smooth, 4), (exact_unary, 3), (binary, 8), (with_number, 4), (whole, 2), (compare, 3), (where, 3), (convert, 2),
+    (reduction, 8), (normalisation, 3), (running, 1), (product, 3), (window, 1), (drawn, 1), (made, 1),
 )  # fmt: skip

@@ -124,7 +124,8 @@ def cat_of_sums(x: Any) -> Any:
     ],
     ids=[
         "diamonds", "heavy-diamonds", "back-and-forth", "through-host", "in-place", "softmax-of-softmax", "sum-of-sum",
-        "row-values-inside", "three-reductions", "reduced-twice", "cat-of-sums", "gather-in-chain", "gather-of-row", "masked-softmax", "counted", "arena", "products",
+        "row-values-inside", "three-reductions", "reduced-twice", "cat-of-sums", "gather-in-chain", "gather-of-row", "masked-softmax",
+        "counted", "arena", "products",
         "truth", "ones", "empty",
     ],
 )  # fmt: skip

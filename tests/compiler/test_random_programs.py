@@ -51,13 +51,13 @@ def check(program: Program) -> None:
         assert_same_bits(program, results(program), got, "with one thread and fresh memory full of 0x3f, and with two threads")
 
 
-@settings(max_examples=360, suppress_health_check=SLOW_TO_DRAW)
+@settings(max_examples=420, suppress_health_check=SLOW_TO_DRAW)
 @given(programs(16))
 def test_programs_of_all_sorts(program: Program) -> None:
     check(program)
 
 
-@settings(max_examples=160, suppress_health_check=SLOW_TO_DRAW)
+@settings(max_examples=200, suppress_health_check=SLOW_TO_DRAW)
 @given(programs(14, FUSIBLE))
 def test_programs_that_fuse(program: Program) -> None:
     check(program)
