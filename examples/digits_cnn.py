@@ -22,7 +22,7 @@ from monograph import nn
 from monograph.utils.data import DataLoader, TensorDataset
 
 OUT = Path(__file__).resolve().parents[1] / "out"
-EPOCHS, UNCOMPILED_EPOCHS, BATCH = 24, 3, 64
+EPOCHS, UNCOMPILED_EPOCHS, UNCOMPILED_EVERY, BATCH = 24, 3, 4, 64  # at first all steps run uncompiled, later one of so many
 PEAK_LR = 4e-3
 
 

@@ -87,7 +87,7 @@ class Distribution:
         """Gives an expanded copy what is neither parameter nor shape."""
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
-        if _instance is None and type(self).__dict__.get("__init__") is not cls.__dict__.get("__init__"):
+        if _instance is None and type(self).__init__ is not cls.__init__:  # type: ignore[misc]
             raise NotImplementedError(
                 f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method "
                 "must also define a custom .expand() method."
