@@ -63,7 +63,10 @@ _LAZY = {
     "save": "monograph.serialization",
     **dict.fromkeys("digamma i0 igamma igammac lgamma logit mvlgamma polygamma sinc xlogy".split(), "monograph.special"),
     **dict.fromkeys(
-        "cholesky cholesky_inverse cholesky_solve cross det inverse logdet lu_solve lu_unpack matrix_exp matrix_power pinverse qr slogdet svd vander".split(),
+        (
+            "cholesky cholesky_inverse cholesky_solve cross det inverse logdet lu_solve lu_unpack matrix_exp matrix_power pinverse qr "
+            "slogdet svd vander"
+        ).split(),
         "monograph.linalg.top_level",
     ),
     "vmap": "monograph.func",
@@ -119,8 +122,8 @@ def _late(name: str) -> Any:
 
 
 for _name in (
-    "cholesky cholesky_inverse cholesky_solve cross det digamma i0 igamma igammac inverse lgamma logdet logit matrix_exp matrix_power mvlgamma "
-    "pinverse polygamma qr sinc slogdet svd xlogy"
+    "cholesky cholesky_inverse cholesky_solve cross det digamma i0 igamma igammac inverse lgamma logdet logit matrix_exp matrix_power "
+    "mvlgamma pinverse polygamma qr sinc slogdet svd xlogy"
 ).split():
     setattr(Tensor, _name, _late(_name))
 
