@@ -19,7 +19,7 @@ from monograph.core.errors import AutogradError, DTypeError, ShapeError
 from monograph.core.modes import MODES
 from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node, record, topological
-from monograph.graph.op import OpDef
+from monograph.graph.op import OpDef, Trait
 from monograph.ops import elementwise, movement, source
 from monograph.runtime.regions import Region
 from monograph.tensor.device import CPU, META, Device
@@ -210,6 +210,8 @@ class Tensor(Declared):
             special.written(self)
         if base is None:
             old = self._node
+            if Trait.VIEW in new.op.traits:  # a stored value is no view of what it was computed from (writes to that are not writes to it)
+                new = record(source.clone, (new,))
             if not self._silent:
                 vjp.overwritten.add(old)
                 if self._leaf is not None:

@@ -53,3 +53,12 @@ def test_a_negative_bound_wraps_in_uint8() -> None:
     assert x.clamp(max=-2).tolist() == [0, 3, 254]
     with pytest.raises(RuntimeError, match="300 cannot be converted to uint8"):
         x.clamp(1, 300)
+
+
+def test_storing_what_is_stored_overwrites_nothing() -> None:
+    """`x[:] += 1` ends in storing a value where it lies already: later reads of it are reads of the current value."""
+    x, w = mg.ones(3), mg.ones(3, requires_grad=True)
+    x[:] += 1
+    (w * x.detach()).sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == [2.0, 2.0, 2.0]
