@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import subprocess
 import sys
-import pickle
 from typing import Any
 
 import pytest
