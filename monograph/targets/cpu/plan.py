@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from ctypes import memmove
 from typing import Any
@@ -307,7 +308,7 @@ def _bfloat16_bits(value: Any) -> int:
 
 
 def _ladder() -> Callable[[str, Graph], None] | None:
-    return None if knobs.debug.get() < 2 else lambda name, graph: print(f"--- after {name}: {len(graph.nodes())} nodes")
+    return None if knobs.debug.get() < 2 else lambda name, graph: print(f"-- pass {name} --\n{len(graph.nodes())} nodes", file=sys.stderr)
 
 
 __all__ = ["CpuPlan", "kind_of"]
