@@ -427,9 +427,24 @@ def _memory(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray
     return np.frombuffer(memoryview((ctypes.c_char * (count * dtype.itemsize)).from_address(address)), dtype).reshape(shape)
 
 
+class _Raw:
+    """Memory at an address, walked by strides, as NumPy takes it over."""
+
+    def __init__(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> None:
+        self.__array_interface__ = {"version": 3, "data": (address, False), "shape": shape, "strides": strides, "typestr": f"|V{itemsize}"}
+
+
+def _strided(address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A walk through memory as an array; the program keeps the memory alive while the step runs."""
+    if not prod(shape):
+        return np.empty(shape, dtype)
+    return np.asarray(_Raw(address, shape, strides, dtype.itemsize)).view(dtype)
+
+
 def host_steps(h: Heavy, node: Node) -> list[PlannedStep]:
     """The op's reference as a step: right, and as slow as NumPy."""
-    inputs = [(x.shape, x.dtype.np) for x in node.inputs]
+    views = [h.view(x) for x in node.inputs]
+    inputs = [(v.shape, tuple(s * x.dtype.itemsize for s in v.strides), x.dtype.np) for v, x in zip(views, node.inputs, strict=True)]
     targets = [h.output(node, i) for i in range(len(node.shape))] if node.dtype is None else [node]
     outputs = [(t.shape, t.dtype.np) if t is not None else None for t in targets]
     stand_ins = [source.placeholder(x.shape, x.dtype) for x in node.inputs]
@@ -437,7 +452,7 @@ def host_steps(h: Heavy, node: Node) -> list[PlannedStep]:
 
     def run(args: int, begin: int, end: int, scratch: int) -> None:
         words = read_words(args, len(inputs) + len(outputs))
-        arrays = [_memory(w, *t) for w, t in zip(words, inputs, strict=False)]
+        arrays = [_strided(w, *t) for w, t in zip(words, inputs, strict=False)]
         with np.errstate(all="ignore"):
             if node.op.reference is not None:
                 result = node.op.reference(node.attrs, *arrays)

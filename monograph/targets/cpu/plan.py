@@ -56,7 +56,7 @@ def kind_of(node: Node) -> str:
     if op is source.source or op is source.scalar:
         return SOURCE
     if op is source.full or op is source.arange:
-        return VIRTUAL
+        return VIRTUAL if node.dtype.kind != "c" else HEAVY
     if op is source.project:
         return PROJECT
     if op in _FOLLOWED:
@@ -97,6 +97,8 @@ def ready(graph: Graph) -> Graph:
             fresh = (copyable(fresh[0]), *fresh[1:])
         elif kind == ASSEMBLE:
             fresh = tuple(copyable(x) for x in inputs)
+        elif kind == HEAVY and not has_rule(node):  # a host step walks any view, but through memory
+            fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
         elif kind == HEAVY and node.op is not contraction.matmul:
             fresh = tuple(contiguous(x) for x in inputs)
         elif kind == HEAVY:
