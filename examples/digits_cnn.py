@@ -6,6 +6,7 @@ Larger sets: README, "Larger data sets".
 
 from __future__ import annotations
 
+import math
 import statistics
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def shifted(images: mg.Tensor, rng: np.random.Generator) -> mg.Tensor:
 
 def learning_rate(progress: float) -> float:
     """Up during the first fifth, then down along a cosine."""
-    return PEAK_LR * (progress / 0.2 if progress < 0.2 else 0.5 * (1 + np.cos(np.pi * (progress - 0.2) / 0.8)))
+    return PEAK_LR * (progress / 0.2 if progress < 0.2 else 0.5 * (1 + math.cos(math.pi * (progress - 0.2) / 0.8)))
 
 
 def predictions(model: nn.Module, images: np.ndarray) -> np.ndarray:
