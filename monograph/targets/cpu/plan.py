@@ -207,7 +207,6 @@ class CpuPlan:
             for s in steps
         ]
         self._scalars = struct.Struct(layout).pack if graph.scalars else None
-        self._scalar_dtypes = [s.dtype for s in graph.scalars]
         self._converts = [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
         self.program = Program(
