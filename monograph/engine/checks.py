@@ -14,6 +14,8 @@ from monograph.core.dtype import dtype as DType
 MISSING: Any = object()
 ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), DType, type, range, slice, types.EllipsisType))
 
+NUMBERS = (float, int, np.float64, np.float32, np.int64)  # what a run-time scalar may be given as
+
 
 def same_value(a: Any, b: Any) -> bool:
     """Whether two plain values are interchangeable: one type, equal, -0.0 apart from 0.0."""
@@ -92,7 +94,7 @@ class Contents(Check):
         if not isinstance(c, dict):
             return [], list(c)
         if self.skip:
-            return list(c), [type(v) if k in self.skip and type(v) in (float, int) else v for k, v in c.items()]
+            return list(c), [type(v) if k in self.skip and type(v) in NUMBERS else v for k, v in c.items()]
         return list(c), list(c.values())
 
     def same(self) -> bool:
