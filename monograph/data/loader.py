@@ -112,14 +112,18 @@ class DataLoader(Generic[T_co]):
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def __iter__(self) -> Iterator[Any]:
+        return self.iterate_from(0)
+
+    def iterate_from(self, start: int) -> Iterator[Any]:
+        """An epoch without its first `start` batches: their indices are drawn and left out, their samples are not loaded."""
         if self.num_workers == 0:
-            return _InThisProcess(self)
+            return _InThisProcess(self, start)
         if not self.persistent_workers:
-            return _Workers(self)
+            return _Workers(self, start)
         if self._iterator is None or self._iterator.closed:
-            self._iterator = _Workers(self)
+            self._iterator = _Workers(self, start)
         else:
-            self._iterator.restart()
+            self._iterator.restart(start)
         return self._iterator
 
     def __len__(self) -> int:
@@ -157,14 +161,22 @@ def _context(given: Any) -> Any:
     return given
 
 
+def _indices_from(loader: DataLoader[Any], start: int) -> Iterator[Any]:
+    """What the sampler gives, the first `start` left out. They are drawn now: whoever resumes sets the random state after this."""
+    indices = iter(loader._index_sampler)
+    for _ in range(start):
+        next(indices, None)
+    return indices
+
+
 class _InThisProcess:
     """The iterator without workers."""
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
+    def __init__(self, loader: DataLoader[Any], start: int) -> None:
         self._length = loader
-        self._indices = iter(loader._index_sampler)
-        self._fetcher = Fetcher(loader.dataset, loader.collate_fn, loader._auto_collation, loader.drop_last)
         draw_seed(loader.generator)  # as with workers, so that what follows is drawn from the same place of the random stream
+        self._indices = _indices_from(loader, start)
+        self._fetcher = Fetcher(loader.dataset, loader.collate_fn, loader._auto_collation, loader.drop_last)
 
     def __iter__(self) -> _InThisProcess:
         return self
@@ -187,7 +199,7 @@ class _InThisProcess:
 class _Workers:
     """The iterator with worker processes. Batch i is made by worker i mod n and is read from it in its turn."""
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
+    def __init__(self, loader: DataLoader[Any], start: int) -> None:
         self.loader = loader
         self.closed = False
         self._processes: list[Any] = []
@@ -217,20 +229,20 @@ class _Workers:
         except BaseException:
             self.close()
             raise
-        self._begin()
+        self._begin(start)
 
-    def restart(self) -> None:
+    def restart(self, start: int) -> None:
         """Another epoch with the same processes."""
         while self._waiting:  # an epoch that was broken off: its batches are thrown away
             self._receive(*self._waiting.pop(0))
         seed = draw_seed(self.loader.generator)
         for pipe in self._pipes:
             pipe.send(("again", seed))
-        self._begin()
+        self._begin(start)
 
-    def _begin(self) -> None:
+    def _begin(self, start: int) -> None:
         n = self.loader.num_workers
-        self._indices = iter(self.loader._index_sampler)
+        self._indices = _indices_from(self.loader, start)
         self._next_number = 0
         self._waiting: list[tuple[int, int]] = []  # (number of the batch, worker), in the order in which batches are given out
         self._alive = [True] * n  # whose stream has not ended
@@ -342,3 +354,6 @@ class _Workers:
             self.close()
         except (AttributeError, TypeError, ImportError, ValueError, AssertionError):  # the interpreter is shutting down
             return
+
+
+_BaseDataLoaderIter, _SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = _InThisProcess, _InThisProcess, _Workers  # torch's names

@@ -20,8 +20,10 @@ from monograph.nn.hooks import (
 )
 from monograph.nn.parameter import Buffer, Parameter
 from monograph.nn.registry import EPOCH, Registered
+from monograph.nn.state import EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX  # noqa: F401 - libraries read it here, as torch's
 from monograph.nn.state import State
 from monograph.nn.tree import Tree
+from monograph.nn.verbs import TRAINING_ARGUMENTS, VERBS, Verbs, training_room
 from monograph.tensor import Tensor
 
 SelfModule = TypeVar("SelfModule", bound="Module")
@@ -45,7 +47,7 @@ _HOOK_TABLES = (
 )  # fmt: skip
 
 
-class Module(Tree, State, Conversion):
+class Module(Tree, State, Conversion, Verbs):
     """Base class of all layers and models. A subclass creates its parts in `__init__` (after `super().__init__()`) and
     computes in `forward`.
 
@@ -154,7 +156,15 @@ class Module(Tree, State, Conversion):
         return result if backward is None else backward.watch_outputs(result)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """From now on calls of this module run its compiled forward (see `monograph.compile`), hooks included."""
+        """Torch's meaning: from now on calls of this module run its compiled forward (see `monograph.compile`), hooks included.
+
+        With Keras's arguments, compile(optimizer, loss, metrics), Keras's: what `fit` and `evaluate` are to do. `optimizer` is a name, an instance
+        or a class; `loss` a name, a function or a module; `metrics` a list of names and metrics; `from_logits=True` makes Keras's
+        cross-entropies take logits.
+        """
+        if args or not TRAINING_ARGUMENTS.isdisjoint(kwargs):
+            training_room().compile_for_training(self, *args, **kwargs)
+            return
         if COMPILER is None:
             raise RuntimeError("Module.compile() needs the compiler: import monograph, not only monograph.nn")
         self._compiled_call_impl = COMPILER(self._call_impl, *args, **kwargs)
@@ -291,7 +301,8 @@ class Module(Tree, State, Conversion):
             raise KeyError(f'{what} name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError(f'{what} name can\'t be empty string ""')
-        if name not in self.__dict__[table] and hasattr(self, name):
+        # The verbs are ours alone: a model may have parts of these names, as it may under torch.
+        if name not in self.__dict__[table] and hasattr(self, name) and (name not in VERBS or name in self.__dict__):
             raise KeyError(f"attribute '{name}' already exists")
 
     # ---- hooks ----
