@@ -18,8 +18,39 @@ from monograph.tensor.random import Generator, default_generator
 T_co = TypeVar("T_co", covariant=True)
 
 
+CONSTRUCTORS: list[Any] = []  # the class of pipelines, which is made above this file and announces itself
+
+
+class _Constructor:
+    """A way to begin a pipeline, seen on `Dataset` itself only: subclasses and their objects keep these names for themselves."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is not None or owner is not Dataset:
+            raise AttributeError(f"{owner.__name__!r} has no attribute {self.name!r}")
+        return getattr(CONSTRUCTORS[0], self.name)
+
+
 class Dataset(Generic[T_co]):
-    """Samples by index: a subclass gives `__getitem__`, and `__len__` for the samplers. `__getitems__(indices)` fetches a batch at once."""
+    """Samples by index: a subclass gives `__getitem__`, and `__len__` for the samplers. `__getitems__(indices)` fetches a batch at once.
+
+    `Dataset.from_tensor_slices` and the other constructors of tf.data begin pipelines with its verbs (`pipeline/`).
+    """
+
+    from_tensor_slices: Any = _Constructor("from_tensor_slices")
+    from_tensors: Any = _Constructor("from_tensors")
+    from_generator: Any = _Constructor("from_generator")
+    from_source: Any = _Constructor("from_source")
+    range: Any = _Constructor("range")
+    random: Any = _Constructor("random")
+    counter: Any = _Constructor("counter")
+    list_files: Any = _Constructor("list_files")
+    zip: Any = _Constructor("zip")
+    sample_from_datasets: Any = _Constructor("sample_from_datasets")
+    choose_from_datasets: Any = _Constructor("choose_from_datasets")
+    load: Any = _Constructor("load")
 
     def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
