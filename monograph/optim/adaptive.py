@@ -15,6 +15,8 @@ from monograph.tensor.dispatch import assign
 class _Elementwise(SingleTensorOptimizer):
     """An optimiser written in tensor ops: `_update` gets one parameter, its gradient (sign and weight decay applied) and its state."""
 
+    _decoupled = False  # whether `_update` sees to the weight decay itself
+
     def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
         raise NotImplementedError
 
@@ -31,12 +33,20 @@ class _Elementwise(SingleTensorOptimizer):
 
     def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
         states = self._states(params, lambda p: self._make_state(group, p))
-        lr, decay = group.learning_rate(), group["weight_decay"]
+        lr, decay = group.learning_rate(), group.get("weight_decay", 0)
         for p, state, step in zip(params, states, self._advance(states, touched), strict=True):
-            grad = -p._grad if group.get("maximize", False) else p._grad
-            if decay and not group.get("decoupled_weight_decay", False):
-                grad = grad + p.detach() * decay
-            assign(p, self._update(group, p.detach(), grad, state, lr, wrap(step)))
+            value, grad, own = p.detach(), p._grad, state
+            if p.dtype.kind == "c":  # both parts, each by itself
+                as_real = FUNCTIONS["view_as_real"]
+                value, grad = as_real(value), as_real(grad)
+                own = {k: as_real(v) if isinstance(v, Tensor) and v.dtype.kind == "c" else v for k, v in state.items()}
+            grad = -grad if group.get("maximize", False) else grad
+            if decay and not (self._decoupled or group.get("decoupled_weight_decay", False)):
+                grad = grad + value * decay
+            updated = self._update(group, value, grad, own, lr, wrap(step))
+            if updated.dtype is not value.dtype:  # a 0-d parameter gives in to the rate's precision
+                updated = FUNCTIONS["_to_dtype"](updated, value.dtype)
+            assign(*((p, updated) if value.dtype is p.dtype else (value, updated)))
             touched.append(p)
             touched.extend(value for key, value in state.items() if key != "step" and isinstance(value, Tensor))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from monograph.core.dtype import float64
 from monograph.core.modes import no_grad
+from monograph.optim import for_subclasses
 from monograph.tensor import Tensor
 from monograph.tensor.dispatch import evaluate, live
 
@@ -78,7 +79,7 @@ def _around_step(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def wrapped(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if self._in_step:  # a subclass calls super().step()
+        if self._in_step or not hasattr(self, "_optimizer_step_pre_hooks"):  # a subclass calls super().step(), or wraps another optimiser
             return step(self, *args, **kwargs)
         self._in_step = True
         try:
@@ -176,6 +177,8 @@ class Optimizer:
                             p.grad.zero_()
 
     # ---- groups ----
+    _group_tensors_by_device_and_dtype = staticmethod(for_subclasses._group_tensors_by_device_and_dtype)
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group: {"params": tensors or (name, tensor) pairs, and hyper-parameters that differ from the defaults}."""
         if not isinstance(param_group, dict):
