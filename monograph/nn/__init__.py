@@ -1,6 +1,6 @@
 """Floor 7: torch.nn. Modules, their parameters, layers, containers and losses. See README.md."""
 
-from monograph.nn import functional, init, parallel, parameter, utils
+from monograph.nn import attention, functional, init, parallel, parameter, utils
 from monograph.nn.activation import (
     CELU,
     ELU,
@@ -31,13 +31,29 @@ from monograph.nn.activation import (
     Tanhshrink,
     Threshold,
 )  # fmt: skip
-from monograph.nn.attention import MultiheadAttention
+from monograph.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
 from monograph.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, SyncBatchNorm
 from monograph.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from monograph.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from monograph.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from monograph.nn.flatten import Flatten, Unflatten
+from monograph.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from monograph.nn.linear import Bilinear, Identity, Linear
+from monograph.nn.linear_cross_entropy import LinearCrossEntropyLoss, LinearCrossEntropyOptions
 from monograph.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -51,6 +67,7 @@ from monograph.nn.loss import (
     L1Loss,
     MarginRankingLoss,
     MSELoss,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
@@ -62,6 +79,7 @@ from monograph.nn.loss import (
     TripletMarginWithDistanceLoss,
 )  # fmt: skip
 from monograph.nn.module import Module
+from monograph.nn.multihead import MultiheadAttention
 from monograph.nn.normalization import CrossMapLRN2d, GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from monograph.nn.optimized import OptimizedModule as _OptimizedModule
 from monograph.nn.padding import (
@@ -82,7 +100,7 @@ from monograph.nn.padding import (
     ZeroPad3d,
 )  # fmt: skip
 from monograph.nn.parallel import DataParallel
-from monograph.nn.parameter import Buffer, Parameter
+from monograph.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from monograph.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -93,8 +111,11 @@ from monograph.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    FractionalMaxPool2d,
+    FractionalMaxPool3d,
     LPPool1d,
     LPPool2d,
+    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
@@ -136,6 +157,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -178,6 +200,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -195,10 +219,26 @@ __all__ = [
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
@@ -214,6 +254,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "MultiheadAttention",
@@ -264,12 +305,15 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "modules",

@@ -9,6 +9,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DeviceError
 from monograph.core.modes import no_grad
+from monograph.nn.parameter import is_lazy
 from monograph.nn.registry import EPOCH
 from monograph.tensor import Tensor, empty
 
@@ -35,6 +36,9 @@ class Conversion:
             for parameter in self._parameters.values():
                 if parameter is None:
                     continue
+                if is_lazy(parameter):
+                    parameter.convert(fn)
+                    continue
                 changed = fn(parameter)
                 gradient = parameter.grad
                 if changed is not parameter:
@@ -44,7 +48,9 @@ class Conversion:
                         gradient = fn(gradient)
                         parameter.grad = gradient
             for name, buffer in list(self._buffers.items()):
-                if buffer is not None:
+                if is_lazy(buffer):
+                    buffer.convert(fn)
+                elif buffer is not None:
                     self._buffers[name] = fn(buffer)
         return self
 

@@ -232,6 +232,14 @@ class CosineEmbeddingLoss(_Loss):
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
+class MultiLabelMarginLoss(_Loss):
+    """Margins between the target classes of a sample and all others."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of scores [N, C] and class indices [N, C], each row up to its first negative one."""
+        return F.multilabel_margin_loss(input, target, reduction=self.reduction)
+
+
 class MultiLabelSoftMarginLoss(_WeightedLoss):
     """Binary cross entropy of scores, averaged over classes."""
 

@@ -9,11 +9,11 @@ from typing import Any
 from monograph.core.dtype import bool_
 from monograph.nn import functional as F
 from monograph.nn import init
-from monograph.nn.attention import MultiheadAttention
 from monograph.nn.container import ModuleList
 from monograph.nn.dropout import Dropout
 from monograph.nn.linear import Linear
 from monograph.nn.module import Module
+from monograph.nn.multihead import MultiheadAttention
 from monograph.nn.normalization import LayerNorm
 from monograph.tensor import Tensor, full, where, zeros
 

@@ -256,3 +256,56 @@ def test_distances() -> None:
     close(F.pairwise_distance(t(a), t(b), eps=0.0), np.linalg.norm(a - b, axis=1))
     close(F.cosine_similarity(t(a), t(b)), (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1))
     close(F.pdist(t(a)), [np.linalg.norm(a[i] - a[j]) for i, j in ((0, 1), (0, 2), (1, 2))])
+
+
+def test_whole_numbers_are_convolved_and_averaged_exactly() -> None:
+    x = mg.arange(6).reshape(1, 1, 6)
+    kernel = mg.tensor([[[1, -1, 2]]])
+    y = F.conv1d(x, kernel, mg.tensor([10]))
+    assert y.dtype is mg.int64 and y.tolist() == [[[13, 15, 17, 19]]]
+    assert F.conv_transpose1d(y, kernel).dtype is mg.int64
+    assert F.avg_pool1d(mg.tensor([[1, 2, -4, -1]]), 2).tolist() == [[1, -2]]  # towards zero
+    with pytest.raises(RuntimeError, match="bias type"):
+        F.conv1d(x, kernel, mg.ones(1))
+
+
+def test_circular_padding_crops_before_it_goes_round() -> None:
+    x = mg.arange(4.0).reshape(1, 1, 4)
+    assert F.pad(x, (-1, 1), "circular").tolist() == [[[1.0, 2.0, 3.0, 1.0]]]
+    assert F.pad(x, (2, -1), "circular").tolist() == [[[1.0, 2.0, 0.0, 1.0, 2.0]]]
+
+
+def test_pixels_are_resampled_as_pixels() -> None:
+    x = mg.tensor([[[[0, 255], [255, 0]]]], dtype=mg.uint8)
+    for mode in ("bilinear", "bicubic"):
+        y = F.interpolate(x, size=(4, 4), mode=mode)
+        assert y.dtype is mg.uint8 and y[0, 0, 0, 0].item() == 0 and y[0, 0, 0, 3].item() == 255
+
+
+def test_linear_cross_entropy_is_the_two_in_one() -> None:
+    x, w, b = t(draw(5, 3)), t(draw(4, 3, seed=1)), t(draw(4, seed=2))
+    target = mg.tensor([0, 3, 1, 2, 3])
+    expected = F.cross_entropy(F.linear(x, w, b), target, ignore_index=1)
+    close(F.linear_cross_entropy(x, w, target, linear_bias=b, ignore_index=1), expected.numpy())
+    module = mg.nn.LinearCrossEntropyLoss(3, 4, bias=True, options=mg.nn.LinearCrossEntropyOptions(batch_chunk_size=2))
+    assert list(module.state_dict()) == ["linear.weight", "linear.bias"]
+    close(module(x.float(), target), F.cross_entropy(module.linear(x.float()), target).detach().numpy())
+    with pytest.raises(RuntimeError, match="in_features"):
+        F.linear_cross_entropy(x, w[:, :2], target)
+    with pytest.raises(ValueError, match="acc_policy"):
+        mg.nn.LinearCrossEntropyOptions(acc_policy="fast")
+
+
+def test_pools_refuse_channels_without_elements() -> None:
+    with pytest.raises(RuntimeError, match="optional 0 dim batch size"):
+        F.max_pool2d(mg.zeros(1, 0, 4, 4), 2)
+    assert F.max_pool2d(mg.zeros(0, 1, 4, 4), 2).shape == (0, 1, 2, 2)
+    with pytest.raises(RuntimeError, match="shape of indices"):
+        F.max_unpool1d(mg.zeros(1, 2, 4), mg.zeros(1, 2, 3, dtype=mg.int64), 2)
+
+
+def test_ctc_has_torchs_gradient_of_scores() -> None:
+    log_probs = t(np.log(np.full((3, 1, 2), 0.5))).requires_grad_()
+    loss = F.ctc_loss(log_probs, mg.tensor([[1]]), [3], [1], reduction="sum")
+    (gradient,) = mg.autograd.grad(loss, log_probs)
+    close(gradient.sum(-1), np.zeros((3, 1)))  # probabilities minus posteriors

@@ -42,6 +42,8 @@ from monograph.nn.functional.attention import multi_head_attention_forward, scal
 from monograph.nn.functional.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from monograph.nn.functional.dense import bilinear, embedding, embedding_bag, linear, one_hot
 from monograph.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from monograph.nn.functional.fractional import fractional_max_pool2d, fractional_max_pool3d, lp_pool3d
+from monograph.nn.functional.linear_cross_entropy import linear_cross_entropy
 from monograph.nn.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -64,6 +66,7 @@ from monograph.nn.functional.margin_loss import (
     hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
+    multilabel_margin_loss,
     pairwise_distance,
     pdist,
     triplet_margin_loss,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+from monograph.core.dtype import default_float
 from monograph.core.dtype import dtype as DType
 from monograph.graph.op import OpDef
 from monograph.ops import activation as act
 from monograph.tensor import FUNCTIONS, Tensor, rand, where, zeros_like
+from monograph.tensor.delivery import deliver, takes_out
 from monograph.tensor.dispatch import apply, read, store
 
 
@@ -62,9 +64,10 @@ def tanh(input: Tensor) -> Tensor:
     return input.tanh()
 
 
-def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, *, approximate: str = "none", out: Tensor | None = None) -> Tensor:
     """x times the normal distribution function of x; `approximate="tanh"` for the cheaper form."""
-    return apply(act.gelu, input, approximate=approximate)
+    y = apply(act.gelu, input, approximate=approximate)
+    return y if out is None else deliver(y, out, exact=True)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -100,6 +103,8 @@ def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, weight * x elsewhere: one weight, or one per channel (dimension 1)."""
     n = weight.numel()
+    if weight.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
     if n != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if n != channels:
@@ -114,6 +119,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
     """Leaky ReLU with slopes from U(lower, upper) when training, their mean otherwise."""
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = rand(tuple(input.shape), dtype=input.dtype) * (upper - lower) + lower
@@ -147,31 +154,35 @@ def threshold_(input: Tensor, threshold_: float, value: float) -> Tensor:
     return threshold(input, threshold_, value, True)
 
 
+@takes_out
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; linear where beta * x > threshold."""
     return apply(act.softplus, input, beta=beta, threshold=threshold)
 
 
+@takes_out
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), safe for large negative x."""
     return apply(act.log_sigmoid, input)
 
 
 def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
-    return apply(act.softsign, input)
+    """x / (1 + |x|). Integers are taken as the default floating dtype."""
+    return apply(act.softsign, input if input.dtype.kind in "fc" else input.to(default_float()))
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """x - tanh(x)."""
-    return apply(act.tanhshrink, input)
+    """x - tanh(x). Integers are taken as the default floating dtype."""
+    return apply(act.tanhshrink, input if input.dtype.kind in "fc" else input.to(default_float()))
 
 
+@takes_out
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0."""
     return where(input.abs() <= lambd, zeros_like(input), input)
 
 
+@takes_out
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Every element moved towards 0 by lambd, and not past it."""
     if lambd < 0:

@@ -46,6 +46,17 @@ def _add_bias(y: Tensor, bias: Tensor, n: int) -> Tensor:
 def _conv(
     name: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Tensor:
+    if input.dtype.kind in "iu" and weight.dtype is input.dtype:  # exact below 2 ** 53
+        if bias is not None and bias.dtype is not input.dtype:
+            raise RuntimeError(f"Input type ({input.dtype.name}) and bias type ({bias.dtype.name}) should be the same")
+        wide = None if bias is None else bias.double()
+        y = _conv(name, n, input.double(), weight.double(), wide, stride, padding, dilation, groups)
+        return y.long().to(input.dtype)
+    if weight.ndim != n + 2:
+        raise ShapeError(
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight{list(weight.shape)}, but got "
+            f"{input.ndim}-dimensional input of size {list(input.shape)} instead; {name} takes a weight of {n + 2} dimensions"
+        )
     x, batched = _batched(name, n, input)
     stride, dilation = tuple_of(stride, n, "stride"), tuple_of(dilation, n, "dilation")
     if isinstance(padding, str):
@@ -105,6 +116,10 @@ def _conv_transpose(
     name: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, output_padding: Any, groups: int,
     dilation: Any,
 ) -> Tensor:  # fmt: skip
+    if input.dtype.kind in "iu" and weight.dtype is input.dtype:  # exact below 2 ** 53
+        wide = None if bias is None else bias.double()
+        y = _conv_transpose(name, n, input.double(), weight.double(), wide, stride, padding, output_padding, groups, dilation)
+        return y.long().to(input.dtype)
     x, batched = _batched(name, n, input)
     y = apply(
         conv_ops.conv_transpose, x, weight, stride=tuple_of(stride, n, "stride"), padding=tuple_of(padding, n, "padding"),

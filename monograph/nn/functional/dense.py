@@ -6,11 +6,14 @@ from monograph.core.dtype import int32, int64
 from monograph.core.modes import no_grad
 from monograph.ops import contraction, index
 from monograph.tensor import Tensor, arange, einsum, ones, where, zeros
+from monograph.tensor.delivery import deliver
 from monograph.tensor.dispatch import apply
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """x Aᵀ + b: input [..., in], weight [out, in], bias [out]."""
+    if out is not None:
+        return deliver(linear(input, weight, bias), out, exact=True)
     if bias is None:
         return apply(contraction.linear, input, weight)
     return apply(contraction.linear, input, weight, bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from monograph.core.dtype import int64
 from monograph.nn.functional.loss import _reduction, reduced
 from monograph.tensor import FUNCTIONS, Tensor, arange, stack, tensor, where, zeros_like
 
@@ -16,6 +17,8 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between x1 and x2 along `dim`."""
+    if tuple(x1.shape) != tuple(x2.shape):
+        x1, x2 = FUNCTIONS["broadcast_tensors"](x1, x2)
     a, b = x1.square().sum(dim), x2.square().sum(dim)
     floor = eps * eps
     return (x1 * x2).sum(dim) / (a.clamp_min(floor) * b.clamp_min(floor)).sqrt()
@@ -77,7 +80,9 @@ def multi_margin_loss(
     reduction = _reduction(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    x = input if input.ndim == 2 else input.unsqueeze(0)
+    if weight is not None and weight.ndim != 1:
+        raise ValueError("weight must be one-dimensional")
+    x = input if input.ndim == 2 else input.reshape(1, -1)
     labels = target.reshape(-1).long()
     classes = x.shape[1]
     gap = (margin - x.gather(1, labels.unsqueeze(1)) + x).clamp(min=0)
@@ -159,6 +164,10 @@ def ctc_loss(
         ends = [last[2 * size]] + ([last[2 * size - 1]] if size else [])
         losses.append(-_log_sum(*ends) if len(ends) > 1 else -ends[0])
     result = stack(losses)
+    # torch's gradient is exp(log_probs) - posterior: that of unnormalised scores, which log_softmax maps to itself. The value stays.
+    mass = x.exp().sum(-1)
+    counted = mass * tensor([[t < length for length in in_lengths] for t in range(steps)], dtype=x.dtype)
+    result = result + (counted - counted.detach()).sum(0)
     if zero_infinity:
         result = where(result == float("inf"), 0.0, result)
     if reduction == "mean":
@@ -202,3 +211,37 @@ def _log_sum(*terms: Tensor) -> Tensor:
     for t in terms[1:]:
         total = total + (t - safe).exp()
     return where(impossible, float("-inf"), where(impossible, 1.0, total).log() + safe)
+
+
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """The sum of max(0, 1 - (input[t] - input[i])) over the target classes t and all other classes i, divided by the number of classes.
+
+    `target` has the shape of `input`, [N, C] or [C]: class indices up to the first negative one.
+    """
+    reduction = _reduction(reduction, size_average, reduce)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    if input.ndim == 0 and target.ndim <= 1:
+        return multilabel_margin_loss(input.reshape(1), target.reshape(1), reduction=reduction)
+    if input.ndim <= 2 and (not input.ndim or 0 in tuple(input.shape)[-1:]):
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)} (multilabel_margin_loss)"
+        )
+    if input.ndim not in (1, 2) or tuple(input.shape) != tuple(target.shape):
+        raise RuntimeError(
+            f"multilabel_margin_loss: expected input and target of one shape [N, C] or [C], got {list(input.shape)} and "
+            f"{list(target.shape)}"
+        )
+    if target.dtype is not int64:
+        found = target.dtype.name
+        raise RuntimeError(f"expected scalar type Long but found {found}: multilabel_margin_loss takes classes, e.g. target.long()")
+    x, labels = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    valid = (labels < 0).long().cumsum(1) == 0
+    places = where(valid, labels, 0)
+    is_target = zeros_like(x).scatter_add(1, places, valid.to(x.dtype)) > 0
+    margins = (1 - x.gather(1, places).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
+    counted = valid.unsqueeze(2) & ~is_target.unsqueeze(1)
+    losses = where(counted, margins, 0.0).sum((1, 2)) / x.shape[1]
+    return reduced(losses if input.ndim == 2 else losses.squeeze(0), reduction)

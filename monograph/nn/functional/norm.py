@@ -11,6 +11,7 @@ from monograph.nn.functional.padding import pad as pad_sides
 from monograph.ops import batch_norm as batch_ops
 from monograph.ops import norm as norm_ops
 from monograph.tensor import Tensor
+from monograph.tensor.delivery import deliver
 from monograph.tensor.dispatch import apply, assign
 
 
@@ -150,10 +151,11 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     total = squares.narrow(1, 0, input.shape[1])
     for i in range(1, size):
         total = total + squares.narrow(1, i, input.shape[1])
-    return input / ((total / size) * alpha + k).pow(beta)
+    mean = total / size if input.dtype.kind in "fc" else total.div(size, rounding_mode="trunc")
+    return input / (mean * alpha + k).pow(beta)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
     """x / max(p-norm along `dim`, eps)."""
     result = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
-    return result if out is None else out.copy_(result)
+    return deliver(result, out)

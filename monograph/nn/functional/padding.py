@@ -59,6 +59,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
 
 def _source_positions(mode: str, size: int, before: int, after: int, dim: int, input: Tensor) -> np.ndarray:
     """Where each element of the padded dimension comes from."""
+    if mode == "circular" and (before < 0 or after < 0):  # what is left after cropping goes round
+        start = max(-before, 0)
+        left = size - start - max(-after, 0)
+        return np.arange(-max(before, 0), left + max(after, 0)) % left + start
     at = np.arange(-before, size + after)
     if mode == "reflect":
         if max(before, after) >= size:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from monograph.core.dtype import int64
 from monograph.core.errors import ShapeError
 from monograph.nn.functional.conv import tuple_of
 from monograph.ops import adaptive_pool as adaptive_ops
 from monograph.ops import pool as pool_ops
 from monograph.tensor import Tensor, zeros
+from monograph.tensor.delivery import deliver
 from monograph.tensor.dispatch import apply
 
 
@@ -19,13 +21,30 @@ def _check_rank(name: str, n: int, input: Tensor) -> None:
         )
 
 
+def _check_sizes(name: str, n: int, input: Tensor) -> None:
+    """Every dimension but the batch has elements."""
+    if any(isinstance(size, int) and size == 0 for size in input.shape[input.ndim - n - 1 :]):
+        raise ShapeError(
+            f"{name}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
+            f"but got: {list(input.shape)}"
+        )
+
+
+def _windows_stride(stride: Any, kernel: tuple[Any, ...], n: int) -> tuple[Any, ...]:
+    """The stride; without one (None, or an empty sequence) the kernel's size."""
+    if stride is None or (isinstance(stride, tuple | list) and not stride):
+        return kernel
+    return tuple_of(stride, n, "stride")
+
+
 def _max_pool(
     name: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool
 ) -> Any:
     _check_rank(name, n, input)
+    _check_sizes(name, n, input)
     kernel = tuple_of(kernel_size, n, "kernel_size")
     values, indices = apply(
-        pool_ops.max_pool, input, kernel=kernel, stride=kernel if stride is None or stride == [] else tuple_of(stride, n, "stride"),
+        pool_ops.max_pool, input, kernel=kernel, stride=_windows_stride(stride, kernel, n),
         padding=tuple_of(padding, n, "padding"), dilation=tuple_of(dilation, n, "dilation"), ceil_mode=bool(ceil_mode),
     )  # fmt: skip
     return (values, indices) if return_indices else values
@@ -108,9 +127,12 @@ def _avg_pool(
     divisor_override: Any,
 ) -> Tensor:
     _check_rank(name, n, input)
+    if input.dtype is int64:  # the sum divided as whole numbers are
+        mean = _avg_pool(name, n, input.double(), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return (mean + mean.sign() * 1e-9).long()
     kernel = tuple_of(kernel_size, n, "kernel_size")
     return apply(
-        pool_ops.avg_pool, input, kernel=kernel, stride=kernel if stride is None or stride == [] else tuple_of(stride, n, "stride"),
+        pool_ops.avg_pool, input, kernel=kernel, stride=_windows_stride(stride, kernel, n),
         padding=tuple_of(padding, n, "padding"), ceil_mode=bool(ceil_mode), count_include_pad=bool(count_include_pad),
         divisor_override=divisor_override,
     )  # fmt: skip
@@ -125,28 +147,32 @@ def avg_pool1d(
 
 def avg_pool2d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    divisor_override: int | None = None, *, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean of each window over height and width."""
-    return _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    y = _avg_pool("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return deliver(y, out, exact=True)
 
 
 def avg_pool3d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    divisor_override: int | None = None, *, out: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean of each window over depth, height and width."""
-    return _avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    y = _avg_pool("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return deliver(y, out, exact=True)
 
 
 def _output_size(name: str, n: int, input: Tensor, output_size: Any) -> tuple[Any, ...]:
     """The wanted sizes; None keeps the input's."""
+    if n > 1 and isinstance(output_size, tuple | list) and input.ndim <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}, got {input.ndim} ({name})")
     _check_rank(name, n, input)
     wanted = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if len(wanted) == 1:
         wanted = wanted * n
     if len(wanted) != n:
-        raise ValueError(f"{name}: output_size must have {n} numbers, got {list(wanted)}")
+        raise RuntimeError(f"{name}: output_size must have {n} numbers, got {list(wanted)}")
     return tuple(have if want is None else want for have, want in zip(input.shape[input.ndim - n :], wanted, strict=True))
 
 
@@ -187,8 +213,13 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
 
 def _max_unpool(n: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Tensor:
     _check_rank(f"max_unpool{n}d", n, input)
+    if tuple(indices.shape) != tuple(input.shape):
+        raise ShapeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices tensor with shape: "
+            f"{list(indices.shape)}"
+        )
     kernel = tuple_of(kernel_size, n, "kernel_size")
-    step = kernel if stride is None else tuple_of(stride, n, "stride")
+    step = _windows_stride(stride, kernel, n)
     room = tuple_of(padding, n, "padding")
     have = input.shape[input.ndim - n :]
     natural = tuple((s - 1) * st - 2 * p + k for s, st, p, k in zip(have, step, room, kernel, strict=True))

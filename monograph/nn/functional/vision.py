@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from monograph.core.dtype import uint8
 from monograph.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from monograph.ops import upsample as upsample_ops
 from monograph.tensor import Tensor, tensor, where
@@ -59,6 +60,9 @@ def interpolate(
     if antialias and not (mode in ("bilinear", "bicubic") and input.ndim == 4):
         raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor)
+    if input.dtype is uint8 and mode in ("bilinear", "bicubic") and n == 2:  # pixels: rounded, and limited to their range
+        resampled = _by_weights(input.float(), sizes, scales, mode, bool(align_corners), antialias)
+        return resampled.round().clamp(0, 255).to(uint8)
     if n in (1, 2, 3):
         if mode == "nearest":
             return apply(upsample_ops.upsample_nearest, input, output_spatial=sizes, scales=scales)

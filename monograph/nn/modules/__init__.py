@@ -10,7 +10,6 @@ from typing import Any
 import monograph.nn as _nn
 from monograph.nn import (
     activation,
-    attention,
     batchnorm,
     container,
     conv,
@@ -19,6 +18,7 @@ from monograph.nn import (
     linear,
     loss,
     module,
+    multihead,
     normalization,
     padding,
     pooling,
@@ -46,7 +46,7 @@ def _made(name: str, **names: Any) -> types.ModuleType:
 
 
 _PATHS = {
-    "activation": _made("activation", **{**vars(activation), "MultiheadAttention": attention.MultiheadAttention}),
+    "activation": _made("activation", **{**vars(activation), "MultiheadAttention": multihead.MultiheadAttention}),
     "batchnorm": batchnorm, "channelshuffle": upsampling, "container": container, "conv": conv, "distance": upsampling, "dropout": dropout,
     "flatten": flatten, "fold": upsampling, "instancenorm": batchnorm, "linear": linear, "loss": loss, "module": module,
     "normalization": normalization, "padding": padding, "pixelshuffle": upsampling, "pooling": pooling, "rnn": rnn, "sparse": sparse,
