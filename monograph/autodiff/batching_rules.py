@@ -89,7 +89,7 @@ def attempted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node
         return None
 
 
-@rule("clone", "detach")
+@rule("clone", "detach", "bitcast")
 def _same(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
     return record(node.op, tuple(xs), node.attrs)
 
@@ -147,7 +147,7 @@ def shifted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node |
 
 for _name in (
     "sum prod amax amin any all mean var std logsumexp flip roll cat stack diagonal unfold softmax log_softmax cumsum cumprod cummax "
-    "cummin logcumsumexp sort topk gather scatter scatter_add scatter_reduce"
+    "cummin logcumsumexp sort topk gather scatter scatter_add scatter_reduce fft_c2c fft_r2c fft_c2r"
 ).split():
     RULES[_name] = shifted
 

@@ -10,7 +10,7 @@ from monograph.core.errors import AutogradError
 from monograph.core.modes import MODES
 from monograph.graph.node import Node, provenance, topological
 from monograph.graph.op import NotDifferentiable, Trait, ViaDecomposition
-from monograph.ops import elementwise, source
+from monograph.ops import complex_parts, elementwise, source
 
 # Values of `Node.requires_grad`: a node off the tape, on it, or on a tape that a backward pass has already consumed.
 OFF, ON, FREED = False, True, 2
@@ -23,6 +23,10 @@ in_place: weakref.WeakSet[Node] = weakref.WeakSet()  # results of in-place ops: 
 # held
 # by the node, not here, so that a hook that knows its own tensor keeps nothing alive.
 hooked: weakref.WeakSet[Node] = weakref.WeakSet()
+
+
+# What is called with (the gradients passed to the inputs, the gradient of the output) of a node, and may return others for the inputs.
+followed: weakref.WeakKeyDictionary[Node, list[Callable[[Any, Any], Any]]] = weakref.WeakKeyDictionary()
 
 
 def hook(node: Node, hooks: list[Callable[[Node], Node]] | None = None) -> list[Callable[[Node], Node]]:
@@ -47,6 +51,26 @@ def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | Non
     found = gradients([o for o, _ in pairs], list(xs), [s for _, s in pairs], partial=True)
     # An input used in two places (f(x, x)) gets its whole gradient once.
     return [grad if x not in xs[:i] else None for i, (x, grad) in enumerate(zip(xs, found, strict=True))]
+
+
+def _conjugate(g: Any) -> Any:
+    return tuple(map(_conjugate, g)) if isinstance(g, tuple) else g if g is None or g.dtype.kind != "c" else complex_parts.conj(g)
+
+
+def _conjugated(grads: Sequence[Node | None]) -> list[Node | None]:
+    return [_conjugate(g) for g in grads]
+
+
+def pulled(node: Node, g: Any) -> Sequence[Node | None]:
+    """What the op's own rule makes of the gradient of its output: one for each input, None for those without."""
+    rule = node.op.vjp
+    if isinstance(rule, ViaDecomposition):
+        return decomposition_vjp(g, node, node.attrs, *node.inputs)
+    if isinstance(rule, NotDifferentiable):
+        raise AutogradError(f"{node.op.name} is not differentiable: {rule.reason}")
+    if node.op.holomorphic and node.inputs[0].dtype.kind == "c":
+        return _conjugated(rule(_conjugate(g), node, node.attrs, *node.inputs))
+    return rule(g, node, node.attrs, *node.inputs)
 
 
 def gradients(
@@ -107,17 +131,14 @@ def gradients(
             _accumulate_output(found, node.inputs[0], node.attrs.index, g)  # type: ignore[attr-defined]
             continue
         start = len(pending)
-        rule = op.vjp
-        if isinstance(rule, ViaDecomposition):
-            grads = decomposition_vjp(g, node, node.attrs, *node.inputs)
-        elif isinstance(rule, NotDifferentiable):
-            raise AutogradError(f"{op.name} is not differentiable: {rule.reason}")
-        else:
-            grads = rule(g, node, node.attrs, *node.inputs)
+        grads = pulled(node, g)
         if _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
             reads_saved.add(id(node))
         if check is not None:
             check(node, grads)
+        if followed and node in followed:
+            for after in list(followed[node]):
+                grads = after(grads, g)
         for x, gx in zip(node.inputs, grads, strict=True):
             if gx is not None and x.requires_grad:
                 _accumulate(found, x, gx)
@@ -130,7 +151,7 @@ def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
     """Nodes through which a wanted input (or, for backward, any leaf) is reached: no gradient is computed for the others."""
     live: set[int] = set()
     for node in order:
-        reached = node.op is source.leaf or node in hooked or (node.requires_grad == FREED and not node.inputs)
+        reached = node.op is source.leaf or node in hooked or node in followed or (node.requires_grad == FREED and not node.inputs)
         if id(node) in wanted or (leaves and reached) or any(id(i) in live for i in node.inputs):
             live.add(id(node))
     return live
@@ -151,7 +172,7 @@ def _accumulate_output(found: dict[int, Any], node: Node, index: int, g: Node) -
 def _check_saved(node: Node, made: Sequence[Node]) -> bool:
     """Whether the gradient nodes read the op's own inputs or output; an error if such a value was overwritten in place."""
     own = {id(node), *(id(i) for i in node.inputs)}
-    read = [i for n in made for i in n.inputs if id(i) in own or (i.op is source.project and id(i.inputs[0]) in own)]
+    read = [i for n in made for i in n.inputs if id(i) in own or (i.op is source.project and i.inputs and id(i.inputs[0]) in own)]
     if not read:
         return False
     if overwritten:

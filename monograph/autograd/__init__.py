@@ -1,6 +1,6 @@
 """torch.autograd: gradients, custom Functions, modes."""
 
-from monograph.autograd import functional
+from monograph.autograd import forward_ad, functional, graph
 from monograph.core.modes import detect_anomaly, enable_grad, inference_mode, no_grad, set_detect_anomaly, set_grad_enabled
 from monograph.tensor.autograd import backward, grad
 from monograph.tensor.core import Tensor as Variable
@@ -8,6 +8,6 @@ from monograph.tensor.function import Function, once_differentiable
 from monograph.testing.gradients import gradcheck, gradgradcheck
 
 __all__ = [
-    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
-    "inference_mode", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "forward_ad", "functional", "grad",
+    "gradcheck", "gradgradcheck", "graph", "inference_mode", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip

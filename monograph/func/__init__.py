@@ -9,17 +9,22 @@
 from __future__ import annotations
 
 from monograph.func.derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp
-from monograph.func.modules import functional_call, stack_module_state
+from monograph.func.linearize import linearize
+from monograph.func.modules import debug_unwrap, functional_call, functionalize, replace_all_batch_norm_modules_, stack_module_state
 from monograph.func.vmap import vmap
 
 __all__ = [
+    "debug_unwrap",
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
+    "replace_all_batch_norm_modules_",
     "stack_module_state",
     "value_and_grad",
     "vjp",

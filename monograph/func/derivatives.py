@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from monograph.autodiff.jvp import push_forward
 from monograph.autodiff.vjp import gradients
 from monograph.core import trees
 from monograph.core.modes import MODES
@@ -226,7 +227,7 @@ def jvp(
 ) -> tuple[Any, ...]:
     """(func(*primals), the Jacobian-vector product), and aux if `has_aux`.
 
-    The vector-Jacobian product is linear in its cotangent; differentiated by it, it gives the Jacobian-vector product.
+    Tangents are pushed through the graph from inputs to outputs, see `autodiff/jvp.py`.
 
     >>> import monograph as mg
     >>> mg.func.jvp(mg.sin, (mg.tensor(0.0),), (mg.tensor(2.0),))[1].item()
@@ -245,18 +246,11 @@ def jvp(
     MODES.grad = True
     try:
         point = _Linearised(func, primals, "jvp", has_aux)
-        seeds = []
-        for o in point.outputs:
-            seed = record(source.clone, (source.constant(0, o.dtype, o.shape),))
-            seed.requires_grad = True
-            seeds.append(seed)
-        back = trees.flatten(point.pull(seeds))[0]
         directions = [read(t) for t in along]
         # Not nested: the products themselves need no tape.
         MODES.grad = outer and (point.nested or any(d.requires_grad for d in directions))
-        pulled = [read(b) for b in back]
-        found = gradients(pulled, seeds, directions, partial=True) if any(p.requires_grad for p in pulled) else [None] * len(seeds)
-        made = [source.zeros_like(s) if g is None else g for s, g in zip(seeds, found, strict=True)]
+        found = push_forward(point.outputs, point.variables, directions)
+        made = [source.zeros_like(o) if g is None else g for o, g in zip(point.outputs, found, strict=True)]
     finally:
         MODES.grad = outer
     if strict and any(g is None for g in found):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from monograph.core.errors import MonographError
@@ -118,3 +119,34 @@ def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
             raise RuntimeError(f"stack_module_state: the models differ in {name}: {error}") from None
         made[name] = joined.requires_grad_(first.requires_grad) if first.dtype.kind == "f" else joined
     return made
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """Makes every BatchNorm layer below `root` keep no running statistics: writes to buffers do not mix with `vmap`. Returns `root`."""
+    for module in root.modules():
+        if any(cls.__name__ == "_BatchNorm" for cls in type(module).__mro__) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
+
+
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """The function itself: writes in place are recorded as functions of the old value here, so nothing has to be removed.
+
+    >>> import monograph as mg
+    >>> mg.func.functionalize(lambda x: x.clone().add_(1))(mg.zeros(2)).tolist()
+    [1.0, 1.0]
+    """
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(f"functionalize: remove is 'mutations' or 'mutations_and_views', got {remove!r}")
+
+    @functools.wraps(func)
+    def same(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return same
+
+
+def debug_unwrap(tensor: Tensor, *, recurse: bool = True) -> Tensor:
+    """The tensor itself: transformations work on recorded graphs and wrap nothing."""
+    return tensor
