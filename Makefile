@@ -20,17 +20,21 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 ARGS ?=
+SUITE ?=
+EXAMPLES ?= 20
 
 PIP_FLAGS := --disable-pip-version-check --no-input
 VENV := .venv
 VENV_TORCH := .venv-torch
 PY := $(VENV)/bin/python
 PY_TORCH := $(VENV_TORCH)/bin/python
+VENV_PACKAGES := .venv-packages
+PY_PACKAGES := $(VENV_PACKAGES)/bin/python
 
-.PHONY: help demo test check bench parity clean distclean
+.PHONY: help demo test check bench parity packages conformance clean distclean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.ready ## train, export, reload: the main job, about a minute
 	$(PY) examples/digits_cnn.py $(ARGS)
@@ -46,15 +50,26 @@ check: $(VENV)/.ready ## linter, type checker, import law
 parity: $(VENV_TORCH)/.ready ## compare with PyTorch, op by op and on whole training scripts
 	$(PY_TORCH) -m pytest parity $(ARGS)
 
+conformance: $(VENV)/.ready ## the array API standard's public suite, from a checkout: SUITE=path/to/array-api-tests
+	@if [ ! -d "$(SUITE)/array_api_tests" ]; then \
+		echo "Give the suite's checkout, which is on no package index: git clone --recurse-submodules" >&2; \
+		echo "https://github.com/data-apis/array-api-tests && make conformance SUITE=array-api-tests" >&2; exit 1; fi
+	$(PY) -m pip install $(PIP_FLAGS) --quiet -r "$(SUITE)/requirements.txt"
+	cd "$(SUITE)" && ARRAY_API_TESTS_MODULE=monograph.array_api PYTHONPATH="$(CURDIR)" "$(CURDIR)/$(PY)" -m pytest array_api_tests \
+		--disable-deadline --max-examples $(EXAMPLES) -W ignore -rs --xfails-file "$(CURDIR)/tests/array_api/xfails.txt" $(ARGS)
+
+packages: $(VENV_PACKAGES)/.ready $(VENV_TORCH)/.packages ## run packages from PyPI under torch and under the alias (ARGS="einops_layers")
+	$(PY_PACKAGES) parity/packages/run.py --torch $(PY_TORCH) --alias $(PY_PACKAGES) $(ARGS)
+
 bench: $(VENV_TORCH)/.ready ## measure against PyTorch on this machine (ARGS="matmul mlp" for some)
 	$(PY_TORCH) -m benchmarks.run $(ARGS)
 
 clean: ## remove outputs and caches
 	rm -rf out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -not -path './$(VENV_PACKAGES)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(VENV_TORCH)
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES)
 
 # The stamp is written last, so an interrupted installation is repeated.
 $(VENV)/.ready: pyproject.toml
@@ -67,6 +82,22 @@ $(VENV_TORCH)/.ready: pyproject.toml
 	@$(call make_venv,$(VENV_TORCH))
 	@echo "==> installing $(TORCH) beside monograph into $(VENV_TORCH)"
 	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' -e '.[dev,demo]'
+	@touch $@
+
+# The packages themselves would bring PyTorch along: they come without dependencies, and what else they need is listed.
+PACKAGES := parity/packages/requirements.txt parity/packages/requirements-torch.txt
+
+$(VENV_PACKAGES)/.ready: pyproject.toml $(PACKAGES)
+	@$(call make_venv,$(VENV_PACKAGES))
+	@echo "==> installing monograph and packages written for PyTorch, without PyTorch, into $(VENV_PACKAGES)"
+	$(PY_PACKAGES) -m pip install $(PIP_FLAGS) -e . -r parity/packages/requirements.txt
+	$(PY_PACKAGES) -m pip install $(PIP_FLAGS) --no-deps -r parity/packages/requirements-torch.txt
+	@touch $@
+
+$(VENV_TORCH)/.packages: $(VENV_TORCH)/.ready $(PACKAGES)
+	@echo "==> installing the same packages beside PyTorch into $(VENV_TORCH)"
+	$(PY_TORCH) -m pip install $(PIP_FLAGS) -r parity/packages/requirements.txt
+	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --no-deps -r parity/packages/requirements-torch.txt
 	@touch $@
 
 define make_venv

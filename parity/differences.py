@@ -7,8 +7,6 @@ they would accept. A name that is merely absent is not a difference; its case sa
 from __future__ import annotations
 
 DIFFERENCES = {
-    "test_call[elementwise: integers divided by zero": "gives 0 where torch raises: compiled vector code does not trap",
-    "test_program[view_with_a_dtype]": "the bits of a value are not reinterpreted: a graph has values, not bytes",
     "test_program[written_off_the_tape]": "a value written under no_grad or through detach() is a constant from there on: the tape is the "
     "graph of values, so it knows no gradient of a value that it did not record",
     "test_program[set_attribute_data]": "a view belongs to a tensor, not to memory: after `x.data = t` older views of x show t",

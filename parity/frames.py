@@ -17,10 +17,16 @@ FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
 INTS = ("int8", "int16", "int32", "int64", "uint8")
 NUMBERS = (*FLOATS, *HALVES, *INTS)
-ALL = (*NUMBERS, "bool")
+COMPLEX = ("complex64", "complex128")
+WIDE_UNSIGNED = ("uint16", "uint32", "uint64")
+REAL = (*NUMBERS, "bool")
+ALL = (*REAL, *COMPLEX)
 
 # (relative, absolute). A composite in half precision rounds after every op here and once at the end there, or the other way round.
-TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-11), "float16": (4e-3, 4e-3), "bfloat16": (3e-2, 3e-2)}
+TOLERANCE = {
+    "float32": (2e-5, 2e-6), "float64": (1e-9, 1e-11), "float16": (4e-3, 4e-3), "bfloat16": (3e-2, 3e-2),
+    "complex64": (4e-5, 4e-6), "complex128": (1e-9, 1e-11),
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +51,7 @@ def to_tensor(frame: Any, array: np.ndarray, dtype: str) -> Any:
 
 
 def to_array(value: Any) -> np.ndarray:
-    value = value.detach()
+    value = value.detach().resolve_conj()
     if dtype_name(value.dtype) == "bfloat16":
         value = value.float()
     return np.array(value.numpy())
@@ -97,7 +103,8 @@ def disagreement(theirs: Any, ours: Any, loosen: float = 1.0) -> str:
 
 def value_disagreement(theirs: np.ndarray, ours: np.ndarray, dtype: str, loosen: float) -> str:
     relative, absolute = TOLERANCE.get(dtype, (0.0, 0.0))
-    wrong = ~np.isclose(ours.astype(np.float64), theirs.astype(np.float64), relative * loosen, absolute * loosen, equal_nan=True)
+    wide = np.complex128 if dtype in COMPLEX else np.uint64 if dtype == "uint64" else np.float64
+    wrong = ~np.isclose(ours.astype(wide), theirs.astype(wide), relative * loosen, absolute * loosen, equal_nan=True)
     if not wrong.any():
         return ""
     where = tuple(int(i) for i in np.argwhere(wrong)[0])

@@ -15,11 +15,11 @@ import pytest
 
 import monograph as mg
 from monograph.core import knobs
-from parity.cases import elementwise, indexing, movement, networks, reduce
+from parity.cases import complex_numbers, elementwise, indexing, movement, networks, reduce
 from parity.cases.describe import Case, with_layout
-from parity.frames import ALL, FLOATS, FRAMES, HALVES, attempt, disagreement, outcome, to_tensor
+from parity.frames import ALL, COMPLEX, FLOATS, FRAMES, HALVES, WIDE_UNSIGNED, attempt, disagreement, outcome, to_tensor
 
-FAMILIES = (elementwise, indexing, movement, networks, reduce)
+FAMILIES = (complex_numbers, elementwise, indexing, movement, networks, reduce)
 CASES = [pytest.param(case, id=f"{family.__name__.rsplit('.', 1)[-1]}: {case.name}") for family in FAMILIES for case in family.CASES]
 
 
@@ -39,8 +39,10 @@ def called_with_gradients(case: Case, frame: Any, arrays: list[np.ndarray], dtyp
     total = None
     for place, item in enumerate(flat):
         if item.requires_grad:
+            kind = str(item.dtype).rsplit(".", 1)[-1]
             weight = np.random.default_rng(place).uniform(0.5, 1.5, tuple(item.shape)).astype(np.float32)
-            part = (item * to_tensor(frame, weight, str(item.dtype).rsplit(".", 1)[-1])).sum()
+            part = (item * to_tensor(frame, weight * (1 - 0.5j) if kind in COMPLEX else weight, kind)).sum()
+            part = part.real if kind in COMPLEX else part
             total = part if total is None else total + part
     if total is not None:
         total.backward()
@@ -67,7 +69,7 @@ def difference(case: Case, dtype: str, layout: str) -> str:
     theirs, ours = (attempt(lambda f=f: called_plainly(case, f, arrays, dtype, layout)) for f in FRAMES)
     problem = disagreement(theirs, ours, case.loosen)
     failed = not isinstance(theirs, tuple) and theirs.kind == "error"
-    if problem or failed or not case.grad or dtype not in FLOATS or layout not in ("contiguous", "transposed"):
+    if problem or failed or not case.grad or dtype not in (*FLOATS, *COMPLEX) or layout not in ("contiguous", "transposed"):
         return problem
     theirs, ours = (attempt(lambda f=f: called_with_gradients(case, f, arrays, dtype, layout)) for f in FRAMES)
     problem = disagreement(theirs, ours, 4 * case.loosen)
@@ -91,6 +93,6 @@ def test_call(case: Case) -> None:
 
 
 def test_the_tables_name_dtypes_that_exist() -> None:
-    assert all(set(param.values[0].dtypes) <= set(ALL) for param in CASES)
+    assert all(set(param.values[0].dtypes) <= {*ALL, *WIDE_UNSIGNED} for param in CASES)
     assert set(HALVES) < set(ALL)
     assert outcome(mg.zeros(2)).dtype == "float32"

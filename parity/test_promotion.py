@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from monograph.core import knobs
-from parity.frames import ALL, FRAMES, attempt, compare, disagreement
+from parity.frames import ALL, COMPLEX, FRAMES, attempt, compare, disagreement
 
 SIDES = ("tensor", "0-d")
+# Of half precision torch makes complex32, which is not here: it becomes complex64.
+PAIRS = [pair for pair in itertools.product(ALL, ALL) if not ("float16" in pair and set(pair) & set(COMPLEX))]
 SCALARS = (True, 2, 1.5)
 OPERATIONS = {
     "add": lambda t, a, b: a + b,
@@ -54,7 +56,7 @@ def operand(frame: Any, dtype: str, side: str) -> Any:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_pairs_of_tensors(name: str) -> None:
     problems = []
-    for (left, right), sides in itertools.product(itertools.product(ALL, ALL), itertools.product(SIDES, SIDES)):
+    for (left, right), sides in itertools.product(PAIRS, itertools.product(SIDES, SIDES)):
         results = [
             attempt(lambda f=f, x=left, y=right, s=sides: OPERATIONS[name](f, operand(f, x, s[0]), operand(f, y, s[1]))) for f in FRAMES
         ]
@@ -78,7 +80,7 @@ def test_tensors_with_scalars(name: str) -> None:
 
 def test_promote_types_and_can_cast() -> None:
     problems = []
-    for left, right in itertools.product(ALL, ALL):
+    for left, right in PAIRS:
         for program in (
             lambda t, a=left, b=right: t.promote_types(getattr(t, a), getattr(t, b)),
             lambda t, a=left, b=right: t.can_cast(getattr(t, a), getattr(t, b)),

@@ -54,7 +54,11 @@ def main(folder: Path) -> None:
     save("dtypes.pt", {name: torch.tensor([1, 0, 3]).to(getattr(torch, name)) for name in DTYPES})
     save("kinds.pt", kinds())
     save("module_legacy.pth", torch.nn.ReLU(), legacy=True)
-    save("unsigned.pt", torch.zeros(1, dtype=torch.uint16), legacy=False)
+    wide = [getattr(torch, name) for name in ("uint16", "uint32", "uint64")]
+    save("unsigned.pt", {str(d)[6:]: torch.tensor([0, 1, torch.iinfo(d).max], dtype=d) for d in wide})
+    eights = [getattr(torch, f"float8_{name}") for name in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e8m0fnu")]
+    save("float8.pt", {str(d)[6:]: torch.tensor([1.0, 0.25, 16.0]).to(d) for d in eights})
+    save("complex32.pt", torch.zeros(1, dtype=torch.complex32))
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def examine() -> list[Entry]:
             status, lacks = "works", ""
             try:
                 found = None if name in _OPERATORS else resolve(name, torch, instances)
-            except (AttributeError, KeyError, ImportError):
+            except (AttributeError, KeyError, ImportError, RuntimeError):
                 status = "excused" if name in MISCOUNTED else "absent"
                 lacks = MISCOUNTED.get(name, "")
             else:

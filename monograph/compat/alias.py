@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from monograph.compat.finding import OURS, Finder, find
-from monograph.compat.paths import HIDDEN
+from monograph.compat.paths import HIDDEN, MODULES
 from monograph.compat.version import __version__
 
 NAME = "torch"
@@ -31,14 +31,16 @@ class Front(ModuleType):
     """The module `torch`: monograph's front door with torch's version."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name not in MODULES:
             raise AttributeError(name)
         found = getattr(importlib.import_module(OURS), name, None)
-        if found is None:
-            found = find(name)
+        if name in HIDDEN and isinstance(found, ModuleType):
+            found = None
+        if isinstance(found, ModuleType) or (found is None and (name not in HIDDEN or name in MODULES)):
+            found = find(name) or found
         if found is None and name in _NONE:
             return None
-        if found is None or (name in HIDDEN and isinstance(found, ModuleType)):
+        if found is None:
             raise AttributeError(f"module 'torch' (monograph under that name) has no attribute {name!r}")
         return found
 
@@ -72,7 +74,8 @@ class TorchFinder(Finder):
         """A spec for torch's names; None for others. Raises ModuleNotFoundError for a path that monograph does not have."""
         if fullname == NAME:
             return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type]
-        hidden = fullname.partition(".")[2].partition(".")[0] in HIDDEN
+        below = fullname.partition(".")[2]
+        hidden = below.partition(".")[0] in HIDDEN and below not in MODULES
         spec = None if hidden else super().find_spec(fullname, path, target)
         if spec is None and fullname.startswith(NAME + "."):  # or the import system would load our files a second time under torch's name
             raise ModuleNotFoundError(f"No module named {fullname!r}: torch is monograph here, which does not have it", name=fullname)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+from monograph.compat.dispatch_keys import DispatchKey, DispatchKeySet
 from monograph.core.dtype import dtype
 from monograph.core.errors import AutogradError
 from monograph.tensor.core import Device as device
@@ -21,6 +22,11 @@ def _get_tracing_state() -> None:
     """None: nothing is traced."""
 
 
+def _get_default_device() -> str:
+    """The type of the device on which tensors are made: "cpu"."""
+    return "cpu"
+
+
 def _log_api_usage_once(event: Any) -> None:
     """Nothing is logged."""
 
@@ -34,6 +40,8 @@ __all__ = [
     "AutogradError",
     "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
+    "DispatchKey",
+    "DispatchKeySet",
     "Generator",
     "Size",
     "TensorBase",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from enum import Enum
 from typing import Any
@@ -11,6 +12,13 @@ from monograph.tensor.core import Tensor
 
 _NOT_INITIALIZED = "Default process group has not been initialized, please make sure to call init_process_group."
 _group: list[str] = []  # the backend of the one process group
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("device_mesh", "DeviceMesh", "init_device_mesh"):
+        mesh = importlib.import_module("monograph.compat.device_mesh")
+        return mesh if name == "device_mesh" else getattr(mesh, name)
+    raise AttributeError(f"module 'torch.distributed' (monograph under that name) has no attribute {name!r}")
 
 
 class _Operation(Enum):

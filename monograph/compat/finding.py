@@ -18,6 +18,8 @@ from monograph.compat.paths import FORWARDS, MODULES, ROOM
 
 OURS = "monograph"
 _forwardings: dict[str, ModuleType] = {}  # made once; the import system enters them into sys.modules
+_opened: set[str] = set()
+_KNOWN = frozenset((*MODULES, *FORWARDS))
 _PARENTS = {path.rpartition(".")[0] for path in (*MODULES, *FORWARDS)}
 
 
@@ -30,9 +32,32 @@ def find(path: str) -> ModuleType | None:
             found = getattr(found, name)
     else:
         found = real(path) or forwarding(path)
-    if found is not None and path in _PARENTS and not hasattr(found, "__path__"):
-        found.__path__ = []  # what makes it a package, below which modules may be looked for
+    if found is not None and path in _PARENTS:
+        _open(found, path)
     return found
+
+
+def _open(found: Any, path: str) -> None:
+    """Makes a module a package, below which modules may be looked for: by import, and as attributes (`torch.utils.data.sampler`)."""
+    if not hasattr(found, "__path__"):
+        found.__path__ = []
+    own = vars(found).get("__getattr__")
+    if isinstance(found, Forwarding) or path in _opened:
+        return
+    _opened.add(path)
+
+    def below(name: str) -> Any:
+        if own is not None:
+            try:
+                return own(name)
+            except AttributeError:
+                pass
+        module = find(f"{path}.{name}") if not name.startswith("__") and f"{path}.{name}" in _KNOWN else None
+        if module is None:
+            raise AttributeError(f"module {found.__name__!r} has no attribute {name!r}")
+        return module
+
+    found.__getattr__ = below
 
 
 def real(path: str) -> ModuleType | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,6 +18,42 @@ from monograph.serialization import load as _load
 
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 _folder: list[str] = []
+
+
+class _NoBar:
+    """A progress bar that shows nothing, for where tqdm is not installed."""
+
+    def __init__(self, iterable: Any = None, total: int | None = None, **options: Any) -> None:
+        self.iterable, self.total, self.n = iterable, total, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.iterable)
+
+    def update(self, n: int = 1) -> None:
+        """Counts."""
+        self.n += n
+
+    def set_description(self, *text: Any, **options: Any) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was opened."""
+
+
+def __getattr__(name: str) -> Any:
+    """`tqdm`, which torch passes on from here: the package if it is installed, else a bar that shows nothing."""
+    if name != "tqdm":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module("tqdm").tqdm
+    except ImportError:
+        return _NoBar
 
 
 def _get_torch_home() -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
+
+from monograph.compat.modules import module
 
 
 def is_in_onnx_export() -> bool:
@@ -17,3 +20,18 @@ def export(*args: Any, **kwargs: Any) -> None:
 
 def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
     """Accepted and not used: nothing is exported."""
+
+
+def parse_args(*arg_descriptors: str) -> Any:
+    """Decorator of a function that would write an operator to ONNX: the function as it is."""
+    return lambda function: function
+
+
+TensorProtoDataType = enum.IntEnum(
+    "TensorProtoDataType",
+    "UNDEFINED FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128 BFLOAT16",
+    start=0,
+)
+symbolic_helper = module(f"{__name__}.symbolic_helper", parse_args=parse_args)
+operators = module(f"{__name__}.operators")
+symbolic_opset9, symbolic_opset11 = (module(f"{__name__}.symbolic_opset{version}") for version in (9, 11))

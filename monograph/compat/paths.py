@@ -10,9 +10,20 @@ MODULES = {
     "accelerator": "accelerator", "mps": "mps", "xpu": "xpu", "cpu": "cpu", "backends": "backends", "jit": "jit",
     "jit.annotations": "jit.types_for_scripting",
     "fx": "fx", "fx.node": "fx.node", "fx.proxy": "fx.proxy", "fx.graph": "fx.graph", "fx.graph_module": "fx.graph_module", "onnx": "onnx",
+    "__config__": "build_config", "futures": "futures", "classes": "classes.classes", "_tensor_str": "tensor_str",
+    "profiler": "profiler", "autograd.profiler": "profiler", "autograd.profiler_legacy": "profiler",
+    "distributed.rpc": "rpc",
+    "ao": "ao", "ao.quantization": "ao.quantization", "quantization": "ao.quantization",
+    **{f"onnx.{name}": f"onnx.{name}" for name in ("symbolic_helper", "operators", "symbolic_opset9", "symbolic_opset11")},
     "compiler": "compiler", "_dynamo": "dynamo", "_dynamo.utils": "dynamo.utils", "_dynamo.eval_frame": "dynamo.eval_frame",
-    "distributed": "distributed", "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types",
-    "overrides": "overrides",
+    "_dynamo._trace_wrapped_higher_order_op": "dynamo._trace_wrapped_higher_order_op",
+    "_higher_order_ops": "higher_order", "_higher_order_ops.associative_scan": "higher_order.scan_module",
+    "distributed.device_mesh": "device_mesh", "distributed.tensor": "sharding",
+    **{f"distributed.tensor.{name}": f"sharding.{name}" for name in ("placement_types", "parallel")},
+    "distributed": "distributed", "distributed.fsdp": "fsdp",
+    "nn.attention.flex_attention": "flex_attention",
+    "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types",
+    "overrides": "overrides", "library": "library", "_ops": "operators", "ops": "operators.ops", "_custom_ops": "library",
     "_C": "bindings", "utils._pytree": "pytree",
     **{f"backends.{name}": f"backends.{name}" for name in ("cudnn", "cuda", "mps", "mkl", "mkldnn", "openmp", "nnpack", "opt_einsum",
     "quantized", "cpu")},
@@ -26,7 +37,9 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "nn.modules.module": ("nn.module", "nn"),
     "nn.modules.utils": ("nn.functional.conv", "nn"),
     "nn.utils.clip_grad": ("nn.utils.clip_grad", "nn.utils"),
+    "nn.utils.stateless": ("func.modules",),
     "autograd.function": ("autograd",),
+    "nn.modules.lazy": ("nn.lazy", "nn"),
     "autograd.variable": ("autograd",),
     "autograd.grad_mode": ("autograd",),
     "cpu.amp": ("amp",),
@@ -34,7 +47,6 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "amp.grad_scaler": ("amp",),
     "utils.hooks": ("nn.hooks", "nn"),
     "utils.model_zoo": ("compat.hub",),
-    "utils.dlpack": ("tensor",),
     "utils.data.dataloader": ("data.loader", "data.collate", "data"),
     "utils.data.dataset": ("data.dataset", "data"),
     "utils.data.sampler": ("data.sampler", "data"),
@@ -43,6 +55,7 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "utils.data._utils.collate": ("data.collate", "data"),
     "utils.data.datapipes": ("data",),
     "optim.optimizer": ("optim.optimizer", "optim"),
+    "optim.swa_utils": ("utils.averaging",),
     "_tensor": ("tensor",),
     "functional": ("tensor",),
     **{
@@ -65,4 +78,4 @@ FORWARDS: dict[str, tuple[str, ...]] = {
 HIDDEN = frozenset("autodiff cli compat core data engine graph ops passes runtime targets tensor".split())
 
 # Names at torch's top that live in rooms of ours under the same name.
-TOP = frozenset(name for name in MODULES if "." not in name)
+TOP = frozenset(name for name in MODULES if "." not in name and name not in HIDDEN)

@@ -25,6 +25,7 @@ from monograph.compat import cpu
 from monograph.compat.cuda import AcceleratorError, OutOfMemoryError
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.random import default_generator
+from monograph.tensor.storage import TypedStorage
 
 _PRECISIONS = ("highest", "high", "medium")
 _settings: dict[str, Any] = {
@@ -114,8 +115,8 @@ def typename(obj: Any) -> str:
 
 
 def is_storage(obj: Any) -> bool:
-    """False: memory is seen through tensors only."""
-    return False
+    """Whether an object is a storage."""
+    return isinstance(obj, TypedStorage)
 
 
 def compiled_with_cxx11_abi() -> bool:

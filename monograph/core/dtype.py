@@ -11,10 +11,11 @@ from monograph.core.errors import DTypeError
 class dtype:  # noqa: N801 - torch's name for it
     """An element type. There is exactly one object per type, so `is` compares dtypes.
 
-    Attributes: `name` ("float32"), `np` (the NumPy dtype), `itemsize` in bytes, `kind` (one of "b", "u", "i", "f", "c").
+    Attributes: `name` ("float32"), `np` (the NumPy dtype), `itemsize` in bytes, `kind` (one of "b", "u", "i", "f", "c"), `compiled`
+    (whether kernels are compiled for it; an op in another one is computed by its NumPy reference).
     """
 
-    __slots__ = ("is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "np", "number", "rank")
+    __slots__ = ("compiled", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "np", "number", "rank")
 
     def __init__(self, name: str, np_dtype: object, kind: str, rank: int) -> None:
         self.name = name
@@ -24,7 +25,8 @@ class dtype:  # noqa: N801 - torch's name for it
         self.rank = rank  # position in the promotion order of its category
         self.is_floating_point = kind == "f"
         self.is_complex = kind == "c"
-        self.is_signed = kind in "ifc"
+        self.is_signed = kind in "ifc" and name != "float8_e8m0fnu"
+        self.compiled = kind != "c" and not name.startswith("float8")
         self.number = len(ALL)
         ALL.append(self)
         BY_NAME[name] = self
@@ -67,6 +69,15 @@ float32 = dtype("float32", np.float32, "f", 1)
 float64 = dtype("float64", np.float64, "f", 2)
 complex64 = dtype("complex64", np.complex64, "c", 0)
 complex128 = dtype("complex128", np.complex128, "c", 1)
+uint16 = dtype("uint16", np.uint16, "u", 2)
+uint32 = dtype("uint32", np.uint32, "u", 3)
+uint64 = dtype("uint64", np.uint64, "u", 4)
+float8_e4m3fn = dtype("float8_e4m3fn", ml_dtypes.float8_e4m3fn, "f", -1)
+float8_e5m2 = dtype("float8_e5m2", ml_dtypes.float8_e5m2, "f", -1)
+float8_e4m3fnuz = dtype("float8_e4m3fnuz", ml_dtypes.float8_e4m3fnuz, "f", -1)
+float8_e5m2fnuz = dtype("float8_e5m2fnuz", ml_dtypes.float8_e5m2fnuz, "f", -1)
+float8_e8m0fnu = dtype("float8_e8m0fnu", ml_dtypes.float8_e8m0fnu, "f", -1)
+FLOAT8 = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu)  # to store numbers in: nothing is mixed with them
 
 ALIASES = {
     "float": float32,
@@ -104,7 +115,7 @@ def given(d: object, default: dtype) -> dtype:
 
 
 def from_numpy(np_dtype: object) -> dtype:
-    """The dtype of a NumPy dtype; raises TypeError for one that tensors cannot hold (object, str, uint16 ...)."""
+    """The dtype of a NumPy dtype; raises TypeError for one that tensors cannot hold (object, str, datetime64 ...)."""
     key = np.dtype(np_dtype)  # type: ignore[call-overload]
     found = BY_NUMPY.get(key) or BY_NUMPY.get(key.newbyteorder("="))
     if found is None:
@@ -119,16 +130,23 @@ def category(d: dtype) -> int:
     return _CATEGORY[d.kind]
 
 
-def _promote(a: dtype, b: dtype) -> dtype:
+def _promote(a: dtype, b: dtype) -> dtype | None:
     ca, cb = category(a), category(b)
+    if a in FLOAT8 or b in FLOAT8:
+        return None
     if ca != cb:
         low, high = (a, b) if ca < cb else (b, a)
         return complex128 if high is complex64 and low is float64 else high
+    if a.kind != b.kind:
+        return _holding_both(a, b) if a.kind == "u" else _holding_both(b, a)
     if a.rank != b.rank:
-        if {a.kind, b.kind} == {"u", "i"} and ca == 1:
-            return int16 if int8 in (a, b) else (a if a.kind == "i" else b)
         return a if a.rank > b.rank else b
     return float32  # float16 with bfloat16
+
+
+def _holding_both(unsigned: dtype, signed: dtype) -> dtype | None:
+    """The smallest signed type that holds the numbers of both; None beside uint64, which no signed type holds."""
+    return next((d for d in (int8, int16, int32, int64) if d.itemsize > unsigned.itemsize and d.itemsize >= signed.itemsize), None)
 
 
 _TABLE = {(a, b): a if a is b else _promote(a, b) for a in ALL for b in ALL}
@@ -139,8 +157,21 @@ def promote(a: dtype, b: dtype) -> dtype:
 
     >>> promote(int64, float16).name, promote(uint8, int8).name, promote(float16, bfloat16).name
     ('float16', 'int16', 'float32')
+
+    An unsigned and a signed integer type become the signed type that holds both (uint16 and int32: int32; torch mixes only uint8), except
+    for uint64, which no signed type holds: RuntimeError, as in torch.
     """
-    return _TABLE[a, b]
+    common = _TABLE[a, b]
+    if common is None and (a in FLOAT8 or b in FLOAT8):
+        raise RuntimeError(
+            f"Promotion for Float8 Types is not supported, attempted to promote {a.name} and {b.name}: cast first, e.g. x.to(float32)"
+        )
+    if common is None:
+        raise RuntimeError(
+            f"Promotion of uint64 with signed integers is not supported, attempted to promote {a.name} and {b.name}: no integer type holds "
+            "both; cast one first, e.g. x.to(int64)"
+        )
+    return common
 
 
 def can_cast(source: dtype, to: dtype) -> bool:
@@ -185,7 +216,7 @@ class Info:
             self.bits = info.bits
             self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
             self.tiny = self.smallest_normal = float(info.tiny)
-            self.resolution = float(info.resolution)
+            self.resolution = 1.0 if d in FLOAT8 else float(info.resolution)
         else:
             limits = np.iinfo(d.np)
             self.bits, self.min, self.max = limits.bits, int(limits.min), int(limits.max)

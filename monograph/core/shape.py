@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from monograph.core.errors import DimensionError, ShapeError
+from monograph.core.explain import broadcast_fix, explained, marked, reshape_fix
 
 Shape = tuple[Any, ...]
 
@@ -41,10 +42,12 @@ def broadcast(a: Shape, b: Shape) -> Shape:
             result[offset + i] = s
         elif s != n:
             raise ShapeError(
-                f"The size of tensor a ({a[i - len(short)]}) must match the size of tensor b ({b[i - len(short)]}) at non-singleton "
-                "dimension "
-                f"{offset + i}: shapes {list(a)} and {list(b)} do not broadcast"
-            )
+                explained(
+                    f"The size of tensor a ({a[i - len(short)]}) must match the size of tensor b ({b[i - len(short)]}) at non-singleton "
+                    f"dimension {offset + i}",
+                    broadcast_fix(a, b), a=marked(a, i - len(short)), b=marked(b, i - len(short)),
+                )
+            )  # fmt: skip
     return tuple(result)
 
 
@@ -126,8 +129,14 @@ def infer_reshape(shape: Shape, new: Sequence[Any]) -> Shape:
                 "and is ambiguous"
             )
         if total % rest != 0:
-            raise ShapeError(f"shape '{list(new)}' is invalid for input of size {total} (shape {list(shape)})")
+            raise sizes_differ(shape, tuple(new))
         out[unknown[0]] = total // rest
     elif numel(tuple(out)) != total:
-        raise ShapeError(f"shape '{list(new)}' is invalid for input of size {total} (shape {list(shape)})")
+        raise sizes_differ(shape, tuple(new))
     return tuple(out)
+
+
+def sizes_differ(shape: Shape, new: Shape) -> ShapeError:
+    """The error of a reshape that would gain or lose elements."""
+    fix = reshape_fix(shape, new)
+    return ShapeError(explained(f"shape '{list(new)}' is invalid for input of size {numel(shape)} (shape {list(shape)})", fix))

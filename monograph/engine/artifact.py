@@ -43,6 +43,9 @@ _SAFE_NAMES = {
     "int32": "I32",
     "int64": "I64",
     "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
     "bool": "BOOL",
 }
 _OF_SAFE = {safe: name for name, safe in _SAFE_NAMES.items()}

@@ -21,7 +21,7 @@ from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, record, topological
 from monograph.graph.rewrite import apart
 from monograph.graph.text import ParsedGraph, from_text
-from monograph.ops import source
+from monograph.ops import source, vocabulary
 from monograph.runtime.buffers import Buffer
 
 SIZES_KEPT = 64
@@ -284,6 +284,7 @@ class _Ready:
 def load(where: Any) -> Program:
     """The program in a file. Raises ArtifactError for anything but a whole, unchanged program that this version understands."""
     held = artifact.read(where)
+    vocabulary.complete()
     try:
         program = _from_manifest(held)
         program.check()

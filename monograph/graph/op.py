@@ -40,6 +40,7 @@ class Trait(enum.Enum):
     IDEMPOTENT = "idempotent"  # f(f(x)) = f(x)
     POINTWISE = "pointwise"  # output element i depends on elements i of the (broadcast) inputs only
     VIEW = "view"  # output elements are input elements, moved
+    HOLOMORPHIC = "holomorphic"  # complex-differentiable; its vjp is written as for real numbers, `autodiff` conjugates around it
     ALIAS = "alias"  # output = input, only its role differs (leaf, detach)
     IMPURE = "impure"  # not to be merged or removed
     CHECKS_VALUES = "checks values"  # may refuse values when it runs (indices); its user line is remembered
@@ -83,7 +84,7 @@ class OpDef:
     """An op. Calling it with nodes and attributes records a node: `ops.sum(x, dims=(0,), keepdim=False)`."""
 
     __slots__ = (
-        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "infer", "interned", "name", "number", "reference",
+        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "holomorphic", "infer", "interned", "name", "number", "reference",
         "samples",
         "since", "traits", "unview", "vjp",
     )  # fmt: skip
@@ -102,6 +103,7 @@ class OpDef:
     doc: str
     differentiable: bool
     checks_values: bool
+    holomorphic: bool
     interned: dict[Any, Attrs]  # attribute records of recent calls, by their arguments
     number: int
 
@@ -110,6 +112,7 @@ class OpDef:
             setattr(self, name, part)
         self.differentiable = not isinstance(self.vjp, NotDifferentiable)
         self.checks_values = Trait.CHECKS_VALUES in self.traits
+        self.holomorphic = Trait.HOLOMORPHIC in self.traits
         self.interned = {}
         self.number = len(REGISTRY)
 
@@ -174,7 +177,8 @@ def define(
     decompose(attrs, *nodes) -> node: the meaning in simpler ops. A composite has one, a primitive does not. For several outputs returns a
     tuple of nodes.
     vjp(g, y, attrs, *xs) -> a list with one node (or None) per input: the vector-Jacobian product, written on nodes. For several outputs g
-        is a tuple of nodes or None, and y the tuple node.
+        is a tuple of nodes or None, and y the tuple node. Of complex values the gradient is torch's, dL/da + i dL/db for x = a + ib: a
+        HOLOMORPHIC op's rule is the one for real numbers (autodiff conjugates g and the result), any other's holds as it stands.
     unview(attrs, base, new) -> node: of a VIEW op, `base` with the viewed region replaced by `new` (writes through views).
     samples() -> good and bad `Sample`s; every record is tested with them against everything.
 

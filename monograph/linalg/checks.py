@@ -15,7 +15,7 @@ from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.dispatch import cast_node, common_dtype, read
 from monograph.tensor.pointwise import deliver
 
-__all__ = ["LinAlgError", "matrix", "outputs", "pair", "settled", "transposed", "write_all"]
+__all__ = ["LinAlgError", "adjoint", "matrix", "outputs", "pair", "settled", "transposed", "write_all"]
 
 
 def matrix(x: Any, name: str) -> Node:
@@ -38,6 +38,11 @@ def pair(a: Any, b: Any, name: str) -> tuple[Node, Node]:
 def transposed(x: Tensor) -> Tensor:
     """The last two dimensions exchanged."""
     return x.transpose(-2, -1)  # type: ignore[attr-defined]
+
+
+def adjoint(x: Tensor) -> Tensor:
+    """The last two dimensions exchanged, complex numbers conjugated."""
+    return x.mH  # type: ignore[attr-defined]
 
 
 def outputs(node: Node) -> list[Tensor]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from monograph.core.dtype import int32
-from monograph.linalg.checks import LinAlgError, matrix, outputs, settled, transposed, write_all
+from monograph.linalg.checks import LinAlgError, adjoint, matrix, outputs, settled, write_all
 from monograph.ops import linalg as factorizations
 from monograph.ops import linalg_lu, linalg_spectral
 from monograph.tensor.core import Tensor
@@ -69,7 +70,7 @@ class LU(NamedTuple):
 
 
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
-    """The lower triangular L with A = L L^T (upper: U with A = U^T U) of symmetric positive-definite matrices.
+    """The lower triangular L with A = L L^H (upper: U with A = U^H U) of symmetric or Hermitian positive-definite matrices.
 
     Raises LinAlgError (a RuntimeError) for a matrix that is not positive-definite.
 
@@ -80,9 +81,9 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
     """
     x = matrix(A, "cholesky")
     if upper and len(x.shape) >= 2:
-        A = transposed(A)
+        A = adjoint(A)
     made = settled(emit(factorizations.cholesky, matrix(A, "cholesky")))
-    return write_all(transposed(made) if upper else made, out)
+    return write_all(adjoint(made) if upper else made, out)
 
 
 def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> CholeskyEx:
@@ -96,7 +97,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, o
         values = host_array(A.detach())
         made, info = np.zeros(values.shape, values.dtype), np.zeros(lead, np.int32)
         for at in np.ndindex(*lead):
-            m = values[at].T if upper else values[at]
+            m = np.conj(values[at]).T if upper else values[at]
             for order in range(1, len(m) + 1):
                 try:
                     np.linalg.cholesky(m[:order, :order])
@@ -104,7 +105,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, o
                     info[at] = order
                     break
             else:
-                made[at] = np.linalg.cholesky(m).T if upper else np.linalg.cholesky(m)
+                made[at] = np.conj(np.linalg.cholesky(m)).T if upper else np.linalg.cholesky(m)
         result = CholeskyEx(FUNCTIONS["tensor"](made), FUNCTIONS["tensor"](info))
     return write_all(result, out)
 
@@ -149,7 +150,7 @@ def _triangle(UPLO: str) -> bool:
 
 
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Eigen:
-    """Eigenvalues, ascending, and orthonormal eigenvectors of symmetric matrices, of which one triangle is read.
+    """Eigenvalues, ascending, and orthonormal eigenvectors of symmetric or Hermitian matrices, of which one triangle is read.
 
     >>> import monograph as mg
     >>> mg.linalg.eigh(mg.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
@@ -166,14 +167,17 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
 
 
 def eig(A: Tensor, *, out: Any = None) -> Eigen:
-    """Complex eigenvalues and eigenvectors of square matrices. Without gradients."""
+    """Complex eigenvalues and eigenvectors of square matrices.
+
+    The vectors have length 1 and are told but for a phase: gradients are right for what does not depend on it, of distinct eigenvalues.
+    """
     w, v = outputs(linalg_spectral.eig(matrix(A, "eig")))
     settled(w)
     return write_all(Eigen(w, v), out)
 
 
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Complex eigenvalues of square matrices. Without gradients."""
+    """Complex eigenvalues of square matrices."""
     return write_all(eig(A).eigenvalues, out)
 
 
@@ -228,7 +232,7 @@ def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> LU:
 def order_of_pivots(pivots: Tensor, rows: int) -> Tensor:
     """The order of rows that the exchanges `pivots` (from 1) lead to."""
     exchanges = host_array(pivots)
-    flat = exchanges.reshape(-1, exchanges.shape[-1])
+    flat = exchanges.reshape(math.prod(exchanges.shape[:-1]), exchanges.shape[-1])
     order = np.broadcast_to(np.arange(rows, dtype=np.int32), (len(flat), rows)).copy()
     each = np.arange(len(flat))
     for j in range(flat.shape[-1]):
@@ -252,7 +256,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 
 
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The first n columns of H1 H2 ... Hk, where Hi = 1 - tau_i v_i v_i^T and v_i is column i of A below its diagonal, with 1 on it."""
+    """The first n columns of H1 H2 ... Hk, where Hi = 1 - tau_i v_i v_i^H and v_i is column i of A below its diagonal, with 1 on it."""
     m, n, k = A.shape[-2], A.shape[-1], tau.shape[-1]
     if m < n or n < k:
         raise RuntimeError(
@@ -262,5 +266,5 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
     q = FUNCTIONS["eye"](m, n, dtype=A.dtype).expand(*A.shape[:-2], m, n)
     for i in reversed(range(k)):
         v = vectors[..., :, i : i + 1]
-        q = q - tau[..., i, None, None] * (v @ (transposed(v) @ q))  # type: ignore[index]
+        q = q - tau[..., i, None, None] * (v @ (adjoint(v) @ q))  # type: ignore[index]
     return write_all(q, out)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from monograph.core.dtype import bfloat16, finfo, float16
 from monograph.core.dtype import dtype as DType
-from monograph.core.dtype import finfo
 from monograph.core.errors import DimensionError
 from monograph.core.shape import normalize_dim, normalize_dims
 from monograph.linalg.checks import LinAlgError, matrix, write_all
@@ -40,6 +40,8 @@ def vector_norm(
     5.0
     """
     t = _floating(x, "vector_norm", dtype)
+    if t.dtype in (float16, bfloat16) and ord not in (0, math.inf, -math.inf):  # the sum of powers would overflow
+        return write_all(vector_norm(t.float(), ord, dim, keepdim).to(t.dtype), out)  # type: ignore[attr-defined]
     p = float(ord)
     dims = normalize_dims(tuple(dim) if isinstance(dim, list) else dim, t.ndim)
     size = abs(t)
@@ -80,7 +82,7 @@ def matrix_norm(
         return write_all(vector_norm(t, 2, (rows, columns), keepdim), out)
     if ord == "nuc" or abs(_number(ord)) == 2:
         values = svdvals(t.movedim((rows, columns), (-2, -1)))
-        result: Any = values.sum(-1) if ord == "nuc" else values.amax(-1) if float(ord) > 0 else values.amin(-1)  # type: ignore[attr-defined]
+        result: Any = values.sum(-1) if ord == "nuc" else _greatest(values, -1) if float(ord) > 0 else values.amin(-1)  # type: ignore[attr-defined]
         if keepdim:
             for d in sorted((rows, columns)):
                 result = result.unsqueeze(d)
@@ -90,11 +92,16 @@ def matrix_norm(
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     summed, compared = (rows, columns) if abs(p) == 1 else (columns, rows)
     totals = abs(t).sum(summed, keepdim=True)
-    result = totals.amax(compared, keepdim=True) if p > 0 else totals.amin(compared, keepdim=True)
+    result = _greatest(totals, compared, True) if p > 0 else totals.amin(compared, keepdim=True)
     if not keepdim:
         for d in sorted((rows, columns), reverse=True):
             result = result.squeeze(d)
     return write_all(result, out)
+
+
+def _greatest(values: Any, dim: int, keepdim: bool = False) -> Any:
+    """The maximum of values that are never negative; of none of them, 0."""
+    return values.sum(dim, keepdim=keepdim) if values.shape[dim] == 0 else values.amax(dim, keepdim=keepdim)
 
 
 def _number(ord: Any) -> float:  # noqa: A002

@@ -29,8 +29,8 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
-    """The inner product of vectors along `dim`; the other dimensions broadcast."""
-    return write_all((x * y).sum(dim), out)  # type: ignore[operator]
+    """The inner product of vectors along `dim`, of complex ones with x conjugated; the other dimensions broadcast."""
+    return write_all((FUNCTIONS["conj"](x) * y).sum(dim), out)  # type: ignore[operator]
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -45,6 +45,8 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Vandermonde's matrices: the powers 0 ... N - 1 of every element."""
+    if x.ndim == 0:
+        x = x.unsqueeze(0)  # type: ignore[attr-defined]
     n = x.shape[-1] if N is None else N
     if n <= 1 and N is not None:
         raise RuntimeError("N must be greater than 1.")

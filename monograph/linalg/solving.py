@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from monograph.core.dtype import finfo, int32
+from monograph.core.dtype import bfloat16, finfo, float16, float32, int32
 from monograph.linalg.checks import LinAlgError, matrix, outputs, pair, settled, transposed, write_all
+from monograph.linalg.checks import adjoint as _adjoint
 from monograph.linalg.decompositions import order_of_pivots, svdvals
 from monograph.ops import linalg_solve
 from monograph.ops import matrix_exp as exponential
 from monograph.tensor.core import Tensor
-from monograph.tensor.dispatch import emit
+from monograph.tensor.dispatch import cast_node, emit
 from monograph.tensor.pointwise import FUNCTIONS
 
 
@@ -130,6 +131,8 @@ def slogdet(A: Tensor, *, out: Any = None) -> Slogdet:
 def logdet(input: Tensor) -> Tensor:  # noqa: A002
     """The logarithm of the determinant, NaN where it is negative (torch.logdet)."""
     sign, value = slogdet(input)
+    if input.dtype.kind == "c":
+        return FUNCTIONS["log"](sign) + value  # type: ignore[operator]
     return FUNCTIONS["where"](sign < 0, float("nan"), value)  # type: ignore[operator]
 
 
@@ -147,19 +150,28 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
     if len(x.shape) < 2:
         raise RuntimeError(f"linalg.pinv(Float{{{list(x.shape)}}}) expected a tensor with 2 or more dimensions of floating types")
     absolute, relative = _cutoff(A, atol, rcond if rtol is None else rtol)
+    if hermitian:  # the lower triangle is read, as by eigh
+        if x.shape[-1] != x.shape[-2]:
+            raise RuntimeError(f"linalg.pinv: expected square matrices with hermitian=True, got shape {list(x.shape)}")
+        lower: Any = A
+        x = matrix(lower.tril() + _adjoint(lower.tril(-1)), "pinv")
     return write_all(emit(linalg_solve.pinv, x, atol=absolute, rtol=relative), out)
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Lstsq:
+def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None, out: Any = None) -> Lstsq:
     """The shortest X that minimises |A X - B|, by singular values whatever `driver` ("gelsy", "gels", "gelsd" or "gelss") asks for."""
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver}")
     pair(A, B, "lstsq")
+    if A.ndim < 2:
+        raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
+    if B.ndim < 1:
+        raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
     vector = A.ndim - 1 == B.ndim and tuple(B.shape) == tuple(A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B  # type: ignore[attr-defined]
     absolute, relative = _cutoff(A, None, rcond)
     x = emit(linalg_solve.lstsq, *pair(A, b, "lstsq"), atol=absolute, rtol=relative)
-    values = svdvals(A)
+    values = svdvals(A.detach())
     rank = (
         (values > values.amax(-1, keepdim=True) * relative).sum(-1)
         if values.shape[-1]
@@ -167,20 +179,21 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
     )  # type: ignore[attr-defined, operator]
     residuals = FUNCTIONS["empty"](0, dtype=A.dtype)
     if driver not in (None, "gelsy") and A.shape[-2] > A.shape[-1] and bool((rank == A.shape[-1]).all().item()):
-        residuals = ((A @ x - b) ** 2).sum(-2)  # type: ignore[operator]
+        residuals = (abs(A @ x - b) ** 2).sum(-2)  # type: ignore[operator]
     nothing = FUNCTIONS["empty"](0, dtype=A.dtype)
-    return Lstsq(
+    result = Lstsq(
         x.squeeze(-1) if vector else x,  # type: ignore[attr-defined]
         residuals,
         FUNCTIONS["empty"](0, dtype=rank.dtype) if driver == "gels" else rank,
         values if driver in ("gelsd", "gelss") else nothing,
     )
+    return write_all(result, out)
 
 
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False, out: Tensor | None = None) -> Tensor:
-    """X with A X = B (A^T X = B for adjoint, X A = B for left=False), of the result of `lu_factor(A)`."""
+    """X with A X = B (A^H X = B for adjoint, X A = B for left=False), of the result of `lu_factor(A)`."""
     if not left:
-        return write_all(transposed(lu_solve(LU, pivots, transposed(B), adjoint=not adjoint)), out)
+        return write_all(_adjoint(lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint)), out)
     order = order_of_pivots(pivots, LU.shape[-1]).long()  # type: ignore[attr-defined]
     lead = FUNCTIONS["broadcast_shapes"](tuple(LU.shape[:-2]), tuple(B.shape[:-2]))
     b = B.expand(*lead, *B.shape[-2:])  # type: ignore[attr-defined]
@@ -188,26 +201,29 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
     if not adjoint:
         y = solve_triangular(LU, b.gather(-2, rows), upper=False, unitriangular=True)
         return write_all(solve_triangular(LU, y, upper=True), out)
-    y = solve_triangular(transposed(LU), b, upper=False)
-    z = solve_triangular(transposed(LU), y, upper=True, unitriangular=True)
+    y = solve_triangular(_adjoint(LU), b, upper=False)
+    z = solve_triangular(_adjoint(LU), y, upper=True, unitriangular=True)
     return write_all(FUNCTIONS["zeros_like"](z).scatter(-2, rows, z), out)
 
 
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """X with A X = input, where A = L L^T (upper: U^T U) (torch.cholesky_solve)."""
-    lower = transposed(L) if upper else L
+    """X with A X = input, where A = L L^H (upper: U^H U) (torch.cholesky_solve)."""
+    lower = _adjoint(L) if upper else L
     y = solve_triangular(lower, input, upper=False)
-    return write_all(solve_triangular(transposed(lower), y, upper=True), out)
+    return write_all(solve_triangular(_adjoint(lower), y, upper=True), out)
 
 
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of A = L L^T (torch.cholesky_inverse)."""
+    """The inverse of A = L L^H (torch.cholesky_inverse)."""
     return write_all(cholesky_solve(FUNCTIONS["eye"](L.shape[-1], dtype=L.dtype), L, upper), out)
 
 
 def matrix_exp(A: Tensor) -> Tensor:
-    """The exponential of square matrices."""
-    return emit(exponential.matrix_exp, matrix(A, "matrix_exp"))
+    """The exponential of square matrices. Half precision is computed in float32."""
+    x = matrix(A, "matrix_exp")
+    if x.dtype in (float16, bfloat16):
+        return emit(exponential.matrix_exp, cast_node(x, float32)).to(x.dtype)  # type: ignore[attr-defined]
+    return emit(exponential.matrix_exp, x)
 
 
 def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:

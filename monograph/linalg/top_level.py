@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from monograph.linalg import decompositions, products, solving
-from monograph.linalg.checks import transposed, write_all
+from monograph.linalg.checks import adjoint, matrix, outputs, transposed, write_all
+from monograph.linalg.low_rank import pca_lowrank, svd_lowrank
 from monograph.linalg.solving import cholesky_inverse, cholesky_solve, det, logdet, matrix_exp, matrix_power, slogdet
+from monograph.ops import linalg as factorizations
 from monograph.tensor.core import Tensor
 from monograph.tensor.pointwise import FUNCTIONS
 
@@ -37,7 +39,75 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
     u, s, vh = decompositions.svd(input, full_matrices=not some)
     if not compute_uv:
         u, vh = FUNCTIONS["zeros_like"](u), FUNCTIONS["zeros_like"](vh)
-    return write_all(SVD(u, s, transposed(vh)), out)
+    return write_all(SVD(u, s, adjoint(vh)), out)
+
+
+class Geqrf(NamedTuple):
+    """R above the diagonal and Householder's vectors below it; their factors."""
+
+    a: Tensor
+    tau: Tensor
+
+
+class TriangularSolve(NamedTuple):
+    """The solution, and the matrix."""
+
+    solution: Tensor
+    cloned_coefficient: Tensor
+
+
+def geqrf(input: Tensor, *, out: Any = None) -> Geqrf:  # noqa: A002
+    """A QR factorization as LAPACK leaves it, for `linalg.householder_product` and `ormqr`. Without gradients."""
+    return write_all(Geqrf(*outputs(factorizations.geqrf(matrix(input, "geqrf")))), out)
+
+
+def ormqr(
+    input: Tensor,  # noqa: A002
+    tau: Tensor,
+    other: Tensor,
+    left: bool = True,
+    transpose: bool = False,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Q @ other (left=False: other @ Q; transpose: Q^T instead of Q) for the square Q of the result of `geqrf`."""
+    x: Any = input
+    if x.ndim < 2 or other.ndim < 2:
+        raise RuntimeError(f"torch.ormqr: input and other must have at least 2 dimensions, got {x.ndim} and {other.ndim}")
+    m, k = x.shape[-2], tau.shape[-1]
+    if tuple(tau.shape[:-1]) != tuple(x.shape[:-2]) or k > x.shape[-1]:
+        raise RuntimeError(f"torch.ormqr: tau of shape {list(tau.shape)} does not belong to reflectors of shape {list(x.shape)}")
+    if other.shape[-2 if left else -1] != m:
+        raise RuntimeError(
+            f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2], got shape {list(other.shape)} and {m}"
+        )
+    if tau.dtype is not x.dtype or other.dtype is not x.dtype:
+        raise RuntimeError(f"torch.ormqr: Expected one dtype, but got {x.dtype.name}, {tau.dtype.name} and {other.dtype.name}")
+    vectors = x[..., :, :k].tril(-1) + FUNCTIONS["eye"](m, k, dtype=x.dtype)
+    y: Any = other if left else transposed(other)
+    # Q = H1 H2 ... Hk: applied from the last, and from the first for its transpose.
+    for i in range(k) if transpose is left else reversed(range(k)):
+        v = vectors[..., :, i : i + 1]
+        y = y - tau[..., i, None, None] * (v @ (adjoint(v) @ y))  # type: ignore[index]
+    return write_all(y if left else transposed(y), out)
+
+
+def triangular_solve(
+    b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *, out: Any = None
+) -> TriangularSolve:
+    """X with A X = b for a triangular A (transpose: A^T X = b), and a copy of A; see `linalg.solve_triangular`."""
+    for x in (b, A):
+        if x.ndim < 2:
+            raise RuntimeError(f"torch.triangular_solve: Expected matrices, but got a tensor of shape {list(x.shape)}")
+    matrix_, upper = (transposed(A), not upper) if transpose else (A, upper)
+    solution = solving.solve_triangular(matrix_, b, upper=upper, unitriangular=unitriangular)
+    return write_all(TriangularSolve(solution, A.clone()), out)  # type: ignore[attr-defined]
+
+
+def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> tuple[Tensor, ...]:  # noqa: A002
+    """(LU, pivots) of `linalg.lu_factor`; with get_infos also what `lu_factor_ex` tells."""
+    factors, pivots, info = decompositions.lu_factor_ex(input, pivot=pivot)
+    return write_all(decompositions.LUFactorEx(factors, pivots, info) if get_infos else decompositions.LUFactor(factors, pivots), out)
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:  # noqa: A002
@@ -78,15 +148,21 @@ __all__ = [
     "cholesky_solve",
     "cross",
     "det",
+    "geqrf",
     "inverse",
     "logdet",
+    "lu",
     "lu_solve",
     "lu_unpack",
     "matrix_exp",
     "matrix_power",
+    "ormqr",
+    "pca_lowrank",
     "pinverse",
     "qr",
     "slogdet",
     "svd",
+    "svd_lowrank",
+    "triangular_solve",
     "vander",
 ]

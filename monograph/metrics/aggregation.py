@@ -7,25 +7,47 @@ from typing import Any
 
 from monograph.core.dtype import float64
 from monograph.metrics.base import Metric
+from monograph.metrics.inputs import as_tensor, as_values, one_of, positive_int, values_are_there
+from monograph.metrics.tensors import mt
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import tensor
 
-
-def _values(value: Any) -> Tensor:
-    return value.detach().to(float64) if isinstance(value, Tensor) else tensor(value, dtype=float64)
+NAN_STRATEGIES = ("disable", "ignore", "error")
 
 
 class MeanMetric(Metric):
-    """The mean of all values, each with a weight (1 by default). NaN if there were none."""
+    """The mean of all values, each with a weight (1 by default). NaN if there were none.
 
-    def __init__(self) -> None:
+    `nan_strategy` says what becomes of NaN among the values: "disable" leaves it (the mean is NaN), "ignore" leaves it out, "error" raises
+    ValueError (where values are there: not within a compiled step), a number takes its place.
+
+    >>> from monograph.metrics import MeanMetric
+    >>> mean = MeanMetric(nan_strategy="ignore")
+    >>> mean.update(mg.tensor([1.0, float("nan"), 4.0]), weight=mg.tensor([2.0, 1.0, 1.0]))
+    >>> mean.compute().item()
+    2.0
+    """
+
+    def __init__(self, nan_strategy: str | float = "disable") -> None:
         super().__init__()
+        if not isinstance(nan_strategy, int | float):
+            one_of("MeanMetric", "nan_strategy", nan_strategy, NAN_STRATEGIES)
+        self.nan_strategy = nan_strategy
         self.add_state("total", tensor(0.0, dtype=float64))
         self.add_state("weight", tensor(0.0, dtype=float64))
 
     def update(self, value: Any, weight: Any = 1.0) -> None:
         """Values of any shape; `weight` broadcasts to it."""
-        value, weight = _values(value), _values(weight).broadcast_to(_values(value).shape)
+        value = asas_values(value)
+        weight = as_values(weight).broadcast_to(value.shape)
+        if self.nan_strategy != "disable":
+            missing = value.isnan()
+            if self.nan_strategy == "error":
+                if values_are_there() and bool(missing.any()):
+                    raise ValueError("MeanMetric: there is NaN among the values; nan_strategy='ignore' leaves it out")
+            else:
+                value = mt.where(missing, 0.0 if self.nan_strategy == "ignore" else float(self.nan_strategy), value)
+                weight = mt.where(missing, 0.0, weight) if self.nan_strategy == "ignore" else weight
         self.total.add_((value * weight).sum())
         self.weight.add_(weight.sum())
 
@@ -43,7 +65,7 @@ class SumMetric(Metric):
 
     def update(self, value: Any) -> None:
         """Values of any shape."""
-        self.total.add_(_values(value).sum())
+        self.total.add_(as_values(value).sum())
 
     def compute(self) -> Tensor:
         """A 0-d tensor."""
@@ -59,7 +81,7 @@ class MaxMetric(Metric):
 
     def update(self, value: Any) -> None:
         """Values of any shape."""
-        self.extreme.copy_(_values(value).amax().maximum(self.extreme))
+        self.extreme.copy_(mt.cat([as_values(value).reshape(-1), self.extreme.reshape(1)]).amax())
 
     def compute(self) -> Tensor:
         """A 0-d tensor."""
@@ -75,8 +97,56 @@ class MinMetric(Metric):
 
     def update(self, value: Any) -> None:
         """Values of any shape."""
-        self.extreme.copy_(_values(value).amin().minimum(self.extreme))
+        self.extreme.copy_(mt.cat([as_values(value).reshape(-1), self.extreme.reshape(1)]).amin())
 
     def compute(self) -> Tensor:
         """A 0-d tensor."""
         return self.extreme.clone()
+
+
+class CatMetric(Metric):
+    """All values, one after the other.
+
+    >>> from monograph.metrics import CatMetric
+    >>> cat = CatMetric()
+    >>> cat.update(mg.tensor([1.0, 2.0])); cat.update(3.0)
+    >>> cat.compute().tolist()
+    [1.0, 2.0, 3.0]
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("value", [])
+
+    def update(self, value: Any) -> None:
+        """Values of any shape; single ones are rows of their own."""
+        value = as_tensor(value)
+        self.value.append(value.reshape(1).clone() if value.ndim == 0 else value.clone())
+
+    def compute(self) -> Tensor:
+        """Joined along the first dim; [0] if there were none."""
+        return mt.cat(self.value) if self.value else mt.zeros(0)
+
+
+class RunningMean(Metric):
+    """The mean of the last `window` updates.
+
+    >>> from monograph.metrics import RunningMean
+    >>> mean = RunningMean(window=2)
+    >>> for loss in (9.0, 1.0, 3.0): mean.update(loss)
+    >>> mean.compute().item()
+    2.0
+    """
+
+    def __init__(self, window: int = 5) -> None:
+        super().__init__()
+        self.window = positive_int("RunningMean", "window", window)
+        self.add_state("recent", [])
+
+    def update(self, value: Any) -> None:
+        """The mean of the values counts as one."""
+        self.recent = [*self.recent, as_values(value).mean()][-self.window :]
+
+    def compute(self) -> Tensor:
+        """A 0-d tensor; NaN before the first update."""
+        return mt.stack(self.recent[-self.window :]).mean() if self.recent else tensor(math.nan, dtype=float64)

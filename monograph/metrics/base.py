@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from monograph.core.modes import no_grad
 from monograph.nn.module import Module
@@ -15,6 +16,8 @@ from monograph.tensor.dispatch import assign
 REDUCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": lambda a, b: a + b, "max": lambda a, b: FUNCTIONS["maximum"](a, b), "min": lambda a, b: FUNCTIONS["minimum"](a, b),
 }  # fmt: skip
+Merging = Callable[[Tensor, Tensor], Tensor]
+SelfMetric = TypeVar("SelfMetric", bound="Metric")
 
 
 class Metric(Module):
@@ -22,7 +25,10 @@ class Metric(Module):
 
     A state with a tensor as its default has a fixed shape: `update` changes it in place (`self.total.add_(...)`), and then the update can
     be part of a compiled step. A state with [] as its default collects tensors of any length. `dist_reduce_fx` says how two states are
-    merged: "sum", "max", "min", or "cat" for lists.
+    merged: "sum", "max", "min", a function of two states that gives the state over both, or "cat" for lists.
+
+    States keep their dtype when the module that holds the metric is converted, and what `compute` returns is float64 mostly: a count of
+    an epoch has no exact float32. Metrics carry no gradients.
 
     >>> import monograph as mg
     >>> from monograph.metrics import MeanMetric
@@ -37,9 +43,9 @@ class Metric(Module):
     def __init__(self) -> None:
         super().__init__()
         self._defaults: dict[str, Tensor | None] = {}
-        self._merging: dict[str, str] = {}
+        self._merging: dict[str, str | Merging] = {}
 
-    def add_state(self, name: str, default: Any, dist_reduce_fx: str | None = "sum", persistent: bool = False) -> None:
+    def add_state(self, name: str, default: Any, dist_reduce_fx: str | Merging = "sum", persistent: bool = False) -> None:
         """Declares a state, which becomes an attribute. ValueError for a default that is neither a tensor (or number) nor an empty list."""
         if isinstance(default, list):
             if default:
@@ -48,8 +54,8 @@ class Metric(Module):
             setattr(self, name, [])
             return
         value = default if isinstance(default, Tensor) else tensor(default)
-        if dist_reduce_fx not in REDUCTIONS:
-            raise ValueError(f"the state {name!r} is merged by 'sum', 'max' or 'min', got {dist_reduce_fx!r}")
+        if not callable(dist_reduce_fx) and dist_reduce_fx not in REDUCTIONS:
+            raise ValueError(f"the state {name!r} is merged by 'sum', 'max', 'min' or a function of two states, got {dist_reduce_fx!r}")
         self._defaults[name], self._merging[name] = value.detach().clone(), dist_reduce_fx
         self.register_buffer(name, value.detach().clone(), persistent=persistent)
 
@@ -65,11 +71,14 @@ class Metric(Module):
     # ---- given ----
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Takes in a batch and returns the number of this batch alone."""
-        kept = self.state()
-        self.reset()
-        self.update(*args, **kwargs)
-        value = self.compute()
-        self.merge([kept])
+        before = self.state()
+        with no_grad():
+            self.reset()
+            self.update(*args, **kwargs)
+            value = self.compute()
+            batch = self.state()
+            self.reset()
+            self.merge([before, batch])
         return value
 
     def reset(self) -> None:
@@ -102,11 +111,24 @@ class Metric(Module):
                         own = getattr(self, name)
                         if own.shape != given[name].shape:
                             raise ValueError(f"merge: the state {name!r} is {list(given[name].shape)} there and {list(own.shape)} here")
-                        assign(own, REDUCTIONS[self._merging[name]](own, given[name].to(own.dtype)))
+                        how = self._merging[name]
+                        assign(own, (how if callable(how) else REDUCTIONS[how])(own, given[name].to(own.dtype)))
 
     def merge_state(self, incoming: Any) -> None:
         """`merge` of one."""
         self.merge([incoming])
+
+    def clone(self: SelfMetric) -> SelfMetric:
+        """A metric of its own with the same settings and a copy of the states."""
+        return copy.deepcopy(self)
+
+    def _apply(self: SelfMetric, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SelfMetric:
+        """As nn.Module's, but the states keep their dtype: model.half() is not to make counts inexact."""
+        super()._apply(fn, recurse)
+        for name, default in self._defaults.items():
+            if default is not None:
+                setattr(self, name, getattr(self, name).to(default.dtype))
+        return self
 
     @property
     def collects(self) -> bool:

@@ -17,8 +17,9 @@ from monograph.ops.attention import scaled_dot_product_attention
 from monograph.ops.batch_norm import batch_norm_inference, batch_norm_training
 from monograph.ops.compare import (
     bitwise_and, bitwise_not, bitwise_or, bitwise_xor, eq, ge, gt, isfinite, isinf, isnan, le, left_shift, logical_and, logical_not,
-    logical_or, logical_xor, lt, ne, right_shift, signbit,
+    logical_or, logical_xor, lt, ne, nonzero_divisor, right_shift, signbit,
 )  # fmt: skip
+from monograph.ops.complex_parts import angle, bitcast, conj, sgn
 from monograph.ops.contraction import addmm, dot, linear, matmul, outer
 from monograph.ops.conv import conv_backward_input, conv_backward_weight, conv_transpose
 from monograph.ops.cross_entropy import cross_entropy_probs, nll_loss
@@ -31,6 +32,7 @@ from monograph.ops.elementwise import (
 from monograph.ops.index import embedding, index_add, index_put, index_select, one_hot
 from monograph.ops.loss import bce_loss, bce_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss
 from monograph.ops.movement import cat, flip, repeat, roll, stack, tril, triu
+from monograph.ops.number_parts import frexp, gcd, nextafter, searchsorted
 from monograph.ops.norm import group_norm, layer_norm, log_softmax, rms_norm, softmax
 from monograph.ops.optim import adam_update, sgd_update
 from monograph.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
@@ -40,25 +42,27 @@ from monograph.ops.scan import cummax, cummin, cumprod, cumsum, logcumsumexp
 from monograph.ops.scattering import gather, scatter, scatter_add, scatter_reduce
 from monograph.ops.sort import topk
 from monograph.ops.source import arange, clone, detach, full, leaf, project, scalar
+from monograph.ops.strided import as_strided
 from monograph.ops.upsample import upsample_bilinear, upsample_nearest
 from monograph.ops.views import diagonal, expand, pad, permute, reshape, slice, slice_scatter, unfold
 
 __all__ = [
-    "abs", "acos", "acosh", "adam_update", "adaptive_avg_pool", "adaptive_max_pool", "add", "addcdiv", "addcmul", "addmm", "all", "amax",
-    "amin", "any", "arange", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh", "avg_pool", "avg_pool_backward",
-    "batch_norm_inference", "batch_norm_training", "bce_loss", "bce_with_logits", "bernoulli", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "cast", "cat", "ceil", "celu", "clamp", "clone", "conv_backward_input", "conv_backward_weight", "conv_transpose",
-    "copysign", "cos", "cosh", "cross_entropy_probs", "cummax", "cummin", "cumprod", "cumsum", "detach", "diagonal", "div", "dot",
-    "dropout", "einsum", "elu", "embedding", "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expm1", "flip", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "frac", "full", "gather", "ge", "gelu", "group_norm", "gt", "hardsigmoid", "hardswish",
-    "hardtanh", "huber_loss", "hypot", "index_add", "index_put", "index_select", "isfinite", "isinf", "isnan", "kl_div", "l1_loss",
-    "layer_norm", "le", "leaf", "leaky_relu", "left_shift", "lerp", "linear", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax",
-    "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "matmul", "max_pool", "max_pool_backward",
-    "maximum", "mean", "minimum", "mish", "mse_loss", "mul", "ne", "neg", "nll_loss", "one_hot", "outer", "pad", "permute", "pow", "prod",
+    "abs", "acos", "acosh", "adam_update", "adaptive_avg_pool", "adaptive_max_pool", "add", "addcdiv", "addcmul", "addmm", "all",
+    "amax", "amin", "angle", "any", "arange", "argmax", "argmin", "as_strided", "asin", "asinh", "atan", "atan2", "atanh", "avg_pool",
+    "avg_pool_backward", "batch_norm_inference", "batch_norm_training", "bce_loss", "bce_with_logits", "bernoulli", "bitcast",
+    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "cast", "cat", "ceil", "celu", "clamp", "clone", "conj",
+    "conv_backward_input", "conv_backward_weight", "conv_transpose", "copysign", "cos", "cosh", "cross_entropy_probs", "cummax",
+    "cummin", "cumprod", "cumsum", "detach", "diagonal", "div", "dot", "dropout", "einsum", "elu", "embedding", "eq", "erf", "erfc",
+    "erfinv", "exp", "exp2", "expand", "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "frexp", "full",
+    "gather", "gcd", "ge", "gelu", "group_norm", "gt", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "hypot", "index_add",
+    "index_put", "index_select", "isfinite", "isinf", "isnan", "kl_div", "l1_loss", "layer_norm", "le", "leaf", "leaky_relu",
+    "left_shift", "lerp", "linear", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logcumsumexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "matmul", "max_pool", "max_pool_backward", "maximum", "mean",
+    "minimum", "mish", "mse_loss", "mul", "ne", "neg", "nextafter", "nll_loss", "one_hot", "outer", "pad", "permute", "pow", "prod",
     "project", "random_int", "random_normal", "random_permutation", "random_uniform", "reciprocal", "relu", "relu6", "relu_backward",
     "remainder", "repeat", "reshape", "right_shift", "rms_norm", "roll", "round", "rsqrt", "scalar", "scaled_dot_product_attention",
-    "scatter", "scatter_add", "scatter_reduce", "selu", "sgd_update", "sigmoid", "sigmoid_backward", "sign", "signbit", "silu", "sin",
-    "sinh", "slice", "slice_scatter", "smooth_l1_loss", "softmax", "softplus", "softsign", "sqrt", "square", "stack", "std", "sub", "sum",
-    "tan", "tanh", "tanh_backward", "tanhshrink", "topk", "tril", "triu", "trunc", "unfold", "upsample_bilinear", "upsample_nearest", "var",
-    "where",
+    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "selu", "sgd_update", "sgn", "sigmoid", "sigmoid_backward", "sign",
+    "signbit", "silu", "sin", "sinh", "slice", "slice_scatter", "smooth_l1_loss", "softmax", "softplus", "softsign", "sqrt", "square",
+    "stack", "std", "sub", "sum", "tan", "tanh", "tanh_backward", "tanhshrink", "topk", "tril", "triu", "trunc", "unfold",
+    "upsample_bilinear", "upsample_nearest", "var", "where",
 ]  # fmt: skip

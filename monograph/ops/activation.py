@@ -19,6 +19,7 @@ from monograph.ops import reference_math as rm
 from monograph.ops.broadcasting import FLOATING, fixed, lift, sum_to, ternary, unary
 from monograph.ops.compare import ge, gt, le, logical_and, lt
 from monograph.ops.elementwise import (
+    INEXACT,
     REAL,
     abs,
     backward_op,
@@ -339,7 +340,8 @@ hardswish = _activation(
 
 def _lerp(a: Any, x: Any, y: Any, w: Any) -> Any:
     difference = y - x
-    return where(lt(abs(w), lift(0.5, w)), x + w * difference, y - difference * (1 - w))
+    size = abs(w)
+    return where(lt(size, lift(0.5, size)), x + w * difference, y - difference * (1 - w))
 
 
 def _lerp_vjp(g: Any, z: Any, a: Any, x: Any, y: Any, w: Any) -> list[Any]:
@@ -382,10 +384,10 @@ def _three_samples(examples: tuple[Attrs, ...], ints: bool = False, low: float =
 
 
 lerp = define(
-    "lerp", family=FAMILY, infer=ternary("lerp"), decompose=whole_in_float32(_lerp), vjp=_lerp_vjp,
+    "lerp", family=FAMILY, infer=ternary("lerp", INEXACT), decompose=whole_in_float32(_lerp), vjp=_lerp_vjp,
     samples=_three_samples((NO_ATTRS,), low=-1.0),
-    reference=plain(lambda x, y, w: np.where(np.abs(w) < 0.5, x + w * (y - x), y - (y - x) * (1 - w))), traits=[Trait.POINTWISE],
-    doc="x + w * (y - x), exact at w = 0 and w = 1.",
+    reference=plain(lambda x, y, w: np.where(np.abs(w) < 0.5, x + w * (y - x), y - (y - x) * (1 - w))),
+    traits=[Trait.POINTWISE, Trait.HOLOMORPHIC], doc="x + w * (y - x), exact at w = 0 and w = 1.",
 )  # fmt: skip
 addcmul = define(
     "addcmul", family=FAMILY, attrs=ValueAttrs, infer=ternary("addcmul", REAL),

@@ -18,6 +18,8 @@ Infer = Callable[..., tuple[Shape, DType]]
 FLOATING, NUMERIC, INTEGRAL, ANY = "f", "fuic", "uib", "fuicb"
 _WORDS = {
     FLOATING: "floating-point",
+    "fc": "floating-point or complex",
+    "c": "complex",
     NUMERIC: "numeric (not bool)",
     INTEGRAL: "integer or bool",
     "fui": "real (not bool)",
@@ -56,7 +58,7 @@ def fixed(x: Any) -> bool:
 
 def refuse(name: str, d: DType, allowed: str) -> DTypeError:
     """The error for a dtype that an op does not take."""
-    fix = "cast the input first, e.g. x.float()" if allowed == FLOATING else "cast the input first, e.g. x.to(int64)"
+    fix = "cast the input first, e.g. x.float()" if allowed in (FLOATING, "fc", "c") else "cast the input first, e.g. x.to(int64)"
     return DTypeError(f"{name} expects {_WORDS[allowed]} inputs, got {d.name}: {fix}")
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.errors import DTypeError
+from monograph.core.errors import DTypeError, MonographError
 from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import ANY, INTEGRAL, Infer, binary, comparison, predicate, unary
 from monograph.ops.reference_math import plain, testing
-from monograph.ops.samples import SPECIAL, of_two
+from monograph.ops.samples import SPECIAL, WIDE_UNSIGNED, of_two
 
 COMPARE = Family.COMPARE
 STEP = NotDifferentiable("its result is a bool, which does not vary smoothly with the inputs")
@@ -73,6 +73,8 @@ def _bit_samples(shift: bool) -> Callable[[], Iterable[Sample]]:
         if shift:
             yield Sample((np.array([[1], [-9], [77]], np.int32), np.array([0, 3, 31], np.int32)))
             yield Sample((np.array([200, 3], np.uint8), np.array([2, 7], np.uint8)))
+            for wide in WIDE_UNSIGNED:
+                yield Sample((np.array([np.iinfo(wide).max, 3], wide), np.array([2, 9], wide)))
             yield Sample((np.array([True]), np.array([True])), error=DTypeError, match="got bool")
         else:
             yield from of_two(ints=True, floats=False)()
@@ -100,3 +102,22 @@ bitwise_or = _bits("bitwise_or", binary("bitwise_or", INTEGRAL), np.bitwise_or, 
 bitwise_xor = _bits("bitwise_xor", binary("bitwise_xor", INTEGRAL), np.bitwise_xor, _both_ways)
 left_shift = _bits("left_shift", binary("left_shift", SHIFTABLE), np.left_shift, shift=True)
 right_shift = _bits("right_shift", binary("right_shift", SHIFTABLE), np.right_shift, shift=True)
+
+
+DIVIDED_BY_ZERO = "ZeroDivisionError: an integer is divided by 0; mask the divisor first, e.g. y.masked_fill(y == 0, 1)"
+
+
+def _nonzero(a: Any, x: np.ndarray) -> np.ndarray:
+    if not np.all(x):
+        raise MonographError(DIVIDED_BY_ZERO)
+    return x.copy()
+
+
+nonzero_divisor = define(
+    "nonzero_divisor", family=COMPARE, infer=unary("nonzero_divisor", SHIFTABLE), reference=_nonzero, vjp=BITS,
+    traits=[Trait.POINTWISE, Trait.CHECKS_VALUES],
+    samples=lambda: [Sample((np.array([[1, -2, 3]]),)), Sample((np.array([1, 255], np.uint8),)), Sample((np.zeros((0,), np.int32),)),
+        Sample((np.array([1, 0]),), error=MonographError, match="ZeroDivisionError"),
+        Sample((np.ones(2),), error=DTypeError, match="integer")],
+    doc="The value itself; an error where it holds a 0. Division of integers by 0 gives 0 without it.",
+)  # fmt: skip

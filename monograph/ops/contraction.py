@@ -12,7 +12,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
-from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
+from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, Trait, define
 from monograph.ops.broadcasting import sum_to
 from monograph.ops.elementwise import mul
 from monograph.ops.precision import half_in_single
@@ -38,14 +38,27 @@ def rows(x: Node) -> Node:
     return reshape(x, shape=(n, x.shape[-1]))
 
 
+def mixed_products(what: str, *xs: Any) -> str:
+    """The message for operands of different dtypes: of a layer's parameters and its input, or of two matrices."""
+    first = xs[0].dtype.name
+    if what != "linear" and not what.startswith("conv"):
+        other = next(x.dtype.name for x in xs if x.dtype is not xs[0].dtype)
+        message = f"expected m1 and m2 to have the same dtype, but got: {first} != {other}"
+        return explained(message, f"convert one, e.g. b.to(dtype={first}) ({what})")
+    own = xs[1].dtype.name
+    names = dict(zip(("input", "weight", "bias"), [x.dtype.name for x in xs], strict=False))
+    if own == first:
+        return explained(f"mat1 and mat2 must have the same dtype, but got {first} and {names['bias']}", "give the bias their dtype", **names)
+    whole = f", or the model: model.to({first})" if xs[0].dtype.kind in "fc" else ""
+    return explained(f"mat1 and mat2 must have the same dtype, but got {first} and {own}", f"convert the input: input.to({own}){whole}", **names)
+
+
 def same_number_type(what: str, *xs: Any) -> DType:
     """The common dtype of the operands of a product; raises DTypeError when they differ or cannot be multiplied and summed."""
     d = xs[0].dtype
     for x in xs:
         if x.dtype is not d:
-            raise DTypeError(
-                f"expected m1 and m2 to have the same dtype, but got: {d.name} != {x.dtype.name} ({what}); convert one, e.g. x.to({d.name})"
-            )
+            raise DTypeError(mixed_products(what, *xs))
     if d.kind == "b":
         raise DTypeError(f"\"{what}\" not implemented for 'bool'; convert the operands first, e.g. x.to(float32)")
     return d
@@ -65,22 +78,23 @@ def _matmul_type(a: Attrs, x: Any, y: Any) -> tuple[Shape, DType]:
         same_number_type("matmul", x, y)
     if s[-1] != t[-2]:
         if len(s) == 2 and len(t) == 2:
-            raise ShapeError(f"mat1 and mat2 shapes cannot be multiplied ({s[0]}x{s[1]} and {t[0]}x{t[1]}){_transpose_hint(s, t)}")
-        raise ShapeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{t[0]}, {s[-1]}] but got: [{t[0]}, {t[-2]}]: "
-            f"the last dimension of {list(s)} must equal the last but one of {list(t)}{_transpose_hint(s, t)}"
-        )
+            message = f"mat1 and mat2 shapes cannot be multiplied ({s[0]}x{s[1]} and {t[0]}x{t[1]})"
+        else:
+            message = f"Expected size for first two dimensions of batch2 tensor to be: [{t[0]}, {s[-1]}] but got: [{t[0]}, {t[-2]}]."
+        raise ShapeError(explained(message, _transpose_fix(s, t), a=marked(s, -1), b=marked(t, -2)))
     if len(s) == 2 and len(t) == 2:
         return (s[0], t[1]), d
     return (*broadcast(s[:-2], t[:-2]), s[-2], t[-1]), d
 
 
-def _transpose_hint(s: Shape, t: Shape) -> str:
+def _transpose_fix(s: Shape, t: Shape) -> str:
     if s[-1] == t[-1]:
-        return "; did you mean a @ b.mT?"
+        return "did you mean a @ b.mT?"
     if s[-2] == t[-2]:
-        return "; did you mean a.mT @ b?"
-    return ""
+        return "did you mean a.mT @ b?"
+    if s[-2] == t[-1]:
+        return "did you mean b @ a?"
+    return "the last size of a must be the last but one of b"
 
 
 def _matmul_gradient(g: Node, y: Node, a: Attrs, x: Node, w: Node) -> list[Node | None]:
@@ -121,6 +135,7 @@ def _matmul_samples() -> Iterable[Sample]:
 
 matmul = define(
     "matmul", family=CONTRACTION, infer=_matmul_type, reference=half_in_single(lambda a, x, y: np.matmul(x, y)), vjp=_matmul_gradient,
+    traits=[Trait.HOLOMORPHIC],
     samples=_matmul_samples, doc="Matrix product of the last two dimensions, [..., m, k] @ [..., k, n]; the leading ones broadcast.",
 )  # fmt: skip
 
@@ -138,10 +153,13 @@ def _linear_type(a: Attrs, x: Any, w: Any, b: Any = None) -> tuple[Shape, DType]
         first: Any = 1
         for n in s[:-1]:
             first = first * n
+        fix = f"the last dimension of the input ({s[-1]}) must be in_features ({t[1]}): nn.Linear({s[-1]}, {t[0]}) would take it"
         raise ShapeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({first}x{s[-1]} and {t[1]}x{t[0]}): the input {list(s)} has {s[-1]} features, "
-            f"the layer's weight {list(t)} takes {t[1]}"
-        )
+            explained(
+                f"mat1 and mat2 shapes cannot be multiplied ({first}x{s[-1]} and {t[1]}x{t[0]})",
+                feature_fix(s, t[1], fix), input=marked(s, -1), weight=marked(t, -1),
+            )
+        )  # fmt: skip
     if b is not None and b.shape != (t[0],) and b.shape != ():
         raise ShapeError(f"the bias of linear must have shape [{t[0]}] (the weight is {list(t)}), got {list(b.shape)}")
     return (*s[:-1], t[0]), x.dtype
@@ -178,6 +196,7 @@ def _linear_samples() -> Iterable[Sample]:
 
 linear = define(
     "linear", family=CONTRACTION, infer=_linear_type, decompose=_linear, vjp=_linear_gradient, samples=_linear_samples,
+    traits=[Trait.HOLOMORPHIC],
     doc="x @ w.T + b for x [..., in], w [out, in] and, if given, b [out].",
 )  # fmt: skip
 
@@ -248,7 +267,7 @@ def _dot_samples() -> Iterable[Sample]:
 
 dot = define(
     "dot", family=CONTRACTION, infer=_dot_type, decompose=lambda a, x, y: sum_dims(mul(x, y), dims=(0,), keepdim=False),
-    vjp=lambda g, y, a, u, v: [g * v, g * u], samples=_dot_samples, doc="Sum of products of two vectors.",
+    vjp=lambda g, y, a, u, v: [g * v, g * u], samples=_dot_samples, traits=[Trait.HOLOMORPHIC], doc="Sum of products of two vectors.",
 )  # fmt: skip
 
 

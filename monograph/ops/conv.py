@@ -116,10 +116,15 @@ def _conv_type(a: ConvAttrs, x: Any, w: Any) -> tuple[Shape, DType]:
             "instead"
         )
     if s[1] != t[1] * a.groups:
+        wanted = t[1] * a.groups
+        fix = f"in_channels must be the input's channels: nn.Conv{n}d({s[1]}, {t[0]}, ...) would take it"
         raise ShapeError(
-            f"Given groups={a.groups}, weight of size {list(t)}, expected input{list(s)} to have {t[1] * a.groups} channels, but got "
-            f"{s[1]} channels instead"
-        )
+            explained(
+                f"Given groups={a.groups}, weight of size {list(t)}, expected input{list(s)} to have {wanted} channels, but got "
+                f"{s[1]} channels instead",
+                channel_fix(s, wanted, fix), input=marked(s, 1), weight=marked(t, 1),
+            )
+        )  # fmt: skip
     out = output_sizes(s[2:], t[2:], a.stride, a.padding, a.dilation)
     for o in out:
         if o < 1:

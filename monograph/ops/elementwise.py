@@ -9,23 +9,38 @@ from typing import Any
 import numpy as np
 
 from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, attrs
-from monograph.core.dtype import bfloat16, bool_, float16, float32, float64, int32, int64, uint8
+from monograph.core.dtype import (
+    bfloat16,
+    bool_,
+    float8_e4m3fn,
+    float8_e8m0fnu,
+    float16,
+    float32,
+    float64,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError
 from monograph.core.shape import Shape
 from monograph.graph.node import install_operators, record
-from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, Trait, define
+from monograph.graph.op import REGISTRY, VIA_DECOMPOSITION, Family, OpDef, Sample, Trait, define
 from monograph.ops import reference_math as rm
-from monograph.ops.broadcasting import FLOATING, NUMERIC, binary, common_shape, fixed, lift, mismatch, sum_to, unary
+from monograph.ops.broadcasting import FLOATING, NUMERIC, binary, common_shape, fixed, lift, mismatch, refuse, sum_to, unary
 from monograph.ops.compare import eq, ge, gt, isnan, le, logical_and, logical_or, lt
 from monograph.ops.reference_math import plain, unchanged_integers
 from monograph.ops.samples import draw, of_one, of_two
 from monograph.ops.source import constant, full, zeros_like
 
 ELEMENTWISE = Family.ELEMENTWISE
-REAL = "fui"
+REAL, INEXACT = "fui", "fc"
 LN2, LN10, ROOT_PI = math.log(2), math.log(10), math.sqrt(math.pi)
 POINTWISE, COMMUTATIVE, ASSOCIATIVE, IDEMPOTENT = Trait.POINTWISE, Trait.COMMUTATIVE, Trait.ASSOCIATIVE, Trait.IDEMPOTENT
+HOLOMORPHIC = Trait.HOLOMORPHIC
 
 
 def _one(
@@ -35,8 +50,16 @@ def _one(
     """y = f(x); `slope(g, y, x)` is the gradient."""
     return define(
         name, family=ELEMENTWISE, infer=unary(name, allowed), reference=plain(function), vjp=lambda g, y, a, x: [slope(g, y, x)],
-        samples=samples or of_one(ints=allowed != FLOATING), traits=(POINTWISE, *traits), doc=doc,
+        samples=samples or of_one(ints="i" in allowed), traits=(POINTWISE, *traits), doc=doc,
     )  # fmt: skip
+
+
+def _analytic(
+    name: str, function: Callable[[Any], Any], slope: Callable[[Any, Any, Any], Any], samples: Callable[[], Iterable[Sample]] | None = None,
+    allowed: str = INEXACT, doc: str = "",
+) -> OpDef:  # fmt: skip
+    """`_one` of a function that complex numbers have too."""
+    return _one(name, function, slope, samples, allowed, (HOLOMORPHIC,), doc)
 
 
 def _flat(g: Any, y: Any, x: Any) -> Any:
@@ -57,11 +80,12 @@ def whole_in_float32(decompose: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def backward_op(
-    name: str, slope: Callable[[Any, Any, Any], Any], attributes: type[Attrs] = NoAttrs, examples: tuple[Attrs, ...] = (NO_ATTRS,)
-) -> OpDef:
+    name: str, slope: Callable[[Any, Any, Any], Any], attributes: type[Attrs] = NoAttrs, examples: tuple[Attrs, ...] = (NO_ATTRS,),
+    allowed: str = FLOATING,
+) -> OpDef:  # fmt: skip
     """The gradient of an activation as one op, so that recording it costs one node; `slope(a, g, x)`: x is the input or the output."""
     return define(
-        name, family=ELEMENTWISE, attrs=attributes, infer=binary(name, FLOATING), decompose=whole_in_float32(slope), vjp=VIA_DECOMPOSITION,
+        name, family=ELEMENTWISE, attrs=attributes, infer=binary(name, allowed), decompose=whole_in_float32(slope), vjp=VIA_DECOMPOSITION,
         samples=lambda: [s for a in examples for s in of_two(0.11, 0.89, attrs=a)()], traits=[POINTWISE],
     )  # fmt: skip
 
@@ -72,40 +96,58 @@ def _relu_slope(a: Any, g: Any, y: Any) -> Any:
 
 
 relu_backward = backward_op("relu_backward", _relu_slope)
-sigmoid_backward = backward_op("sigmoid_backward", lambda a, g, y: g * ((1 - y) * y))
-tanh_backward = backward_op("tanh_backward", lambda a, g, y: g * (1 - y * y))
+sigmoid_backward = backward_op("sigmoid_backward", lambda a, g, y: g * ((1 - y) * y), allowed=INEXACT)
+tanh_backward = backward_op("tanh_backward", lambda a, g, y: g * (1 - y * y), allowed=INEXACT)
+
+
+def _acosh_slope(g: Any, y: Any, x: Any) -> Any:
+    """The principal root of x * x - 1 has the wrong sign in the left half of the complex plane."""
+    return g * (rsqrt(x * x - 1) if x.dtype.kind != "c" else rsqrt(x - 1) * rsqrt(x + 1))
 
 
 neg = _one("neg", np.negative, lambda g, y, x: -g, allowed=NUMERIC)
-abs = _one("abs", np.abs, lambda g, y, x: g * sign(x), of_one(ints=True, away_from=0.0), REAL, (IDEMPOTENT,))
+
+
+def _abs_type(a: Any, x: Any) -> tuple[Shape, DType]:
+    d = x.dtype
+    if d.kind not in NUMERIC:
+        raise refuse("abs", d, NUMERIC)
+    return x.shape, d.to_real() if d.kind == "c" else d
+
+
+abs = define(
+    "abs", family=ELEMENTWISE, infer=_abs_type, reference=rm.absolute, samples=of_one(ints=True, away_from=0.0),
+    vjp=lambda g, y, a, x: [g * sign(x) if x.dtype.kind != "c" else as_dtype(g, x.dtype) * REGISTRY["sgn"](x)],
+    traits=[POINTWISE, IDEMPOTENT], doc="Of complex numbers: the size, a real number.",
+)  # fmt: skip
 sign: OpDef = _one("sign", rm.sign, _flat, of_one(ints=True, away_from=0.0, bools=True), "fuib", (IDEMPOTENT,), doc="0 for NaN.")
-square = _one("square", lambda x: x * x, lambda g, y, x: g * (x * 2), allowed=NUMERIC)
-sqrt = _one("sqrt", np.sqrt, lambda g, y, x: g / (y * 2), of_one(0.3, 3))
-rsqrt = _one("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y, x: g * (y * y * y * -0.5), of_one(0.3, 3))
-reciprocal = _one("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y), of_one(0.5, 3))
-exp = _one("exp", np.exp, lambda g, y, x: g * y)
-exp2 = _one("exp2", np.exp2, lambda g, y, x: g * (y * LN2))
-expm1 = _one("expm1", np.expm1, lambda g, y, x: g * (y + 1))
-log = _one("log", np.log, lambda g, y, x: g / x, of_one(0.3, 3))
-log2 = _one("log2", np.log2, lambda g, y, x: g / (x * LN2), of_one(0.3, 3))
-log10 = _one("log10", np.log10, lambda g, y, x: g / (x * LN10), of_one(0.3, 3))
-log1p = _one("log1p", np.log1p, lambda g, y, x: g / (x + 1), of_one(-0.7, 3))
-sin = _one("sin", np.sin, lambda g, y, x: g * cos(x))
-cos: OpDef = _one("cos", np.cos, lambda g, y, x: -g * sin(x))
-tan = _one("tan", np.tan, lambda g, y, x: g * (y * y + 1), of_one(-1.2, 1.2))
-asin = _one("asin", np.arcsin, lambda g, y, x: g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
-acos = _one("acos", np.arccos, lambda g, y, x: -g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
-atan = _one("atan", np.arctan, lambda g, y, x: g / (x * x + 1))
-sinh = _one("sinh", np.sinh, lambda g, y, x: g * cosh(x))
-cosh: OpDef = _one("cosh", np.cosh, lambda g, y, x: g * sinh(x))
-tanh = _one("tanh", np.tanh, lambda g, y, x: tanh_backward(g, y))
-asinh = _one("asinh", np.arcsinh, lambda g, y, x: g * rsqrt(x * x + 1))
-acosh = _one("acosh", np.arccosh, lambda g, y, x: g * rsqrt(x * x - 1), of_one(1.3, 3))
-atanh = _one("atanh", np.arctanh, lambda g, y, x: g / (1 - x * x), of_one(-0.8, 0.8))
+square = _analytic("square", lambda x: x * x, lambda g, y, x: g * (x * 2), allowed=NUMERIC)
+sqrt = _analytic("sqrt", np.sqrt, lambda g, y, x: g / (y * 2), of_one(0.3, 3))
+rsqrt = _analytic("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y, x: g * (y * y * y * -0.5), of_one(0.3, 3))
+reciprocal = _analytic("reciprocal", np.reciprocal, lambda g, y, x: -g * (y * y), of_one(0.5, 3))
+exp = _analytic("exp", np.exp, lambda g, y, x: g * y)
+exp2 = _analytic("exp2", np.exp2, lambda g, y, x: g * (y * LN2))
+expm1 = _analytic("expm1", np.expm1, lambda g, y, x: g * (y + 1))
+log = _analytic("log", np.log, lambda g, y, x: g / x, of_one(0.3, 3))
+log2 = _analytic("log2", np.log2, lambda g, y, x: g / (x * LN2), of_one(0.3, 3))
+log10 = _analytic("log10", np.log10, lambda g, y, x: g / (x * LN10), of_one(0.3, 3))
+log1p = _analytic("log1p", np.log1p, lambda g, y, x: g / (x + 1), of_one(-0.7, 3))
+sin = _analytic("sin", np.sin, lambda g, y, x: g * cos(x))
+cos: OpDef = _analytic("cos", np.cos, lambda g, y, x: -g * sin(x))
+tan = _analytic("tan", np.tan, lambda g, y, x: g * (y * y + 1), of_one(-1.2, 1.2))
+asin = _analytic("asin", np.arcsin, lambda g, y, x: g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
+acos = _analytic("acos", np.arccos, lambda g, y, x: -g * rsqrt(1 - x * x), of_one(-0.9, 0.9))
+atan = _analytic("atan", np.arctan, lambda g, y, x: g / (x * x + 1))
+sinh = _analytic("sinh", np.sinh, lambda g, y, x: g * cosh(x))
+cosh: OpDef = _analytic("cosh", np.cosh, lambda g, y, x: g * sinh(x))
+tanh = _analytic("tanh", np.tanh, lambda g, y, x: tanh_backward(g, y))
+asinh = _analytic("asinh", np.arcsinh, lambda g, y, x: g * rsqrt(x * x + 1))
+acosh = _analytic("acosh", np.arccosh, _acosh_slope, of_one(1.3, 3))
+atanh = _analytic("atanh", np.arctanh, lambda g, y, x: g / (1 - x * x), of_one(-0.8, 0.8))
 erf = _one("erf", rm.erf, lambda g, y, x: g * (exp(-(x * x)) * (2 / ROOT_PI)))
 erfc = _one("erfc", rm.erfc, lambda g, y, x: g * (exp(-(x * x)) * (-2 / ROOT_PI)))
 erfinv = _one("erfinv", rm.erfinv, lambda g, y, x: g * (exp(y * y) * (ROOT_PI / 2)), of_one(-0.9, 0.9))
-sigmoid = _one("sigmoid", rm.sigmoid, lambda g, y, x: sigmoid_backward(g, y))
+sigmoid = _analytic("sigmoid", rm.sigmoid, lambda g, y, x: sigmoid_backward(g, y))
 relu = _one(
     "relu",
     lambda x: np.maximum(x, 0),
@@ -134,11 +176,6 @@ def _two(
     )  # fmt: skip
 
 
-def _refuse_complex(g: Any) -> None:
-    if g.dtype.is_complex:
-        raise DTypeError(f"gradients of complex products are not defined here, got {g.dtype.name}: work on the real and imaginary parts")
-
-
 def _add_slopes(g: Any, z: Any, a: Any, x: Any, y: Any) -> list[Any]:
     return [None if fixed(x) else sum_to(g, x.shape), None if fixed(y) else sum_to(g, y.shape)]
 
@@ -148,12 +185,10 @@ def _sub_slopes(g: Any, z: Any, a: Any, x: Any, y: Any) -> list[Any]:
 
 
 def _mul_slopes(g: Any, z: Any, a: Any, x: Any, y: Any) -> list[Any]:
-    _refuse_complex(g)
     return [None if fixed(x) else sum_to(g * y, x.shape), None if fixed(y) else sum_to(g * x, y.shape)]
 
 
 def _div_slopes(g: Any, z: Any, a: Any, x: Any, y: Any) -> list[Any]:
-    _refuse_complex(g)
     gx = g / y
     return [None if fixed(x) else sum_to(gx, x.shape), None if fixed(y) else sum_to(-gx * z, y.shape)]
 
@@ -180,7 +215,8 @@ def _pow_slopes(g: Any, z: Any, a: Any, x: Any, y: Any) -> list[Any]:
     elif not fixed(x):
         gx = sum_to(g * (y * pow(x, where(eq(y, zero), zero, y - 1))), x.shape)
     if not fixed(y):
-        vanishes = logical_and(eq(x, zero), ge(y, zero))
+        size = y if y.dtype.kind != "c" else as_dtype(y, y.dtype.to_real())
+        vanishes = logical_and(eq(x, zero), ge(size, constant(0, size.dtype)))
         gy = sum_to(g * (z * log(where(vanishes, constant(1, x.dtype), x))), y.shape)
     return [gx, gy]
 
@@ -245,14 +281,14 @@ def _powers() -> Iterable[Sample]:
 
 add = _two("add", np.add, _add_slopes, allowed="fuicb", traits=(COMMUTATIVE, ASSOCIATIVE), doc="Of bools: or.")
 sub = _two("sub", np.subtract, _sub_slopes, _no_bools("sub"), NUMERIC)
-mul = _two("mul", np.multiply, _mul_slopes, allowed="fuicb", traits=(COMMUTATIVE, ASSOCIATIVE), doc="Of bools: and.")
-div = _two("div", np.true_divide, _div_slopes, of_two(0.4, 2.0), "fc", doc="True division; integers are cast before.")
+mul = _two("mul", np.multiply, _mul_slopes, allowed="fuicb", traits=(COMMUTATIVE, ASSOCIATIVE, HOLOMORPHIC), doc="Of bools: and.")
+div = _two("div", np.true_divide, _div_slopes, of_two(0.4, 2.0), INEXACT, (HOLOMORPHIC,), doc="True division; integers are cast before.")
 floor_divide = _two("floor_divide", np.floor_divide, _flat_slopes, _divisions, REAL, doc="Rounds down; integers: 0 where the divisor is 0.")
 remainder = _two(
     "remainder", rm.remainder, _remainder_slopes, _divisions, REAL, doc="Has the sign of the divisor; integers: 0 where the divisor is 0."
 )
 fmod = _two("fmod", np.fmod, _fmod_slopes, _divisions, REAL, doc="Has the sign of the dividend; integers: 0 where the divisor is 0.")
-pow = _two("pow", rm.power, _pow_slopes, _powers, REAL, doc="Integers to negative powers truncate to 0, 1 or -1.")
+pow = _two("pow", rm.power, _pow_slopes, _powers, NUMERIC, (HOLOMORPHIC,), doc="Integers to negative powers truncate to 0, 1 or -1.")
 atan2 = _two("atan2", np.arctan2, _atan2_slopes, of_two(0.3, 2.0))
 maximum = _two(
     "maximum", np.maximum, _extremum_slopes(lambda: lt), allowed="fuib", traits=(COMMUTATIVE, ASSOCIATIVE), doc="NaN if either is NaN."
@@ -307,7 +343,14 @@ class CastAttrs(Attrs):
 
 def _cast(a: CastAttrs, x: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return (x != 0) if a.dtype is bool_ else x.astype(a.dtype.np)
+        if a.dtype is bool_:
+            return x != 0
+        x = x.real if x.dtype.kind == "c" and a.dtype.kind != "c" else x
+        if a.dtype is float8_e4m3fn:  # there is no infinity: what is too large becomes the largest number
+            x = np.clip(x.astype(np.float32), -448, 448)
+        elif a.dtype is float8_e8m0fnu:  # powers of two alone
+            x = np.maximum(np.abs(x.astype(np.float32)), np.float32(2.0**-127))
+        return x.astype(a.dtype.np)
 
 
 def _cast_samples() -> Iterable[Sample]:
@@ -317,6 +360,13 @@ def _cast_samples() -> Iterable[Sample]:
     yield Sample((np.array([0, 3, 255], np.uint8),), CastAttrs(float32))
     yield Sample((np.array([True, False]),), CastAttrs(int64))
     yield Sample((np.array([300, -1]),), CastAttrs(uint8))
+    for unsigned in (uint16, uint32, uint64):
+        most = np.iinfo(unsigned.np).max
+        yield Sample((np.array([70000, -1]),), CastAttrs(unsigned))
+        yield Sample((np.array([0.0, 1.75, 60000.5]),), CastAttrs(unsigned), grad_inputs=())
+        for to in (float64, float32, float16, int64, uint8, bool_):
+            yield Sample((np.array([0, 3, most], unsigned.np),), CastAttrs(to))
+    yield Sample((np.array([2.0**63, 1.5 * 2.0**63, 2.0**40]),), CastAttrs(uint64), grad_inputs=())
     yield Sample((x.astype(bfloat16.np),), CastAttrs(float16), grad_inputs=())
     yield Sample((np.zeros((0, 2)),), CastAttrs(float32), grad_inputs=())
 
@@ -325,7 +375,7 @@ cast: OpDef = define(
     "cast", family=ELEMENTWISE, attrs=CastAttrs, infer=lambda a, x: (x.shape, a.dtype), reference=_cast, samples=_cast_samples,
     traits=[POINTWISE],
     vjp=lambda g, y, a, x: [cast(g, dtype=x.dtype) if x.dtype.kind in "fc" else None],
-    doc="To another dtype; floats to integers truncate, anything but 0 is True.",
+    doc="To another dtype; floats to integers truncate, anything but 0 is True; real numbers forget the imaginary part.",
 )  # fmt: skip
 
 

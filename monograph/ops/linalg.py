@@ -1,6 +1,6 @@
 """Cholesky and QR factorizations. Batched; NumPy's LAPACK does the work.
 
-Gradients: Murray (2016), Walter and Lehmann (2013). They are those of torch: Cholesky takes its input as symmetric.
+Gradients: Murray (2016), Walter and Lehmann (2013). They are those of torch: Cholesky takes its input as symmetric (Hermitian).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import AutogradError
 from monograph.graph.node import Node
-from monograph.graph.op import Family, OpDef, Sample, Trait, define
+from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, Trait, define
 from monograph.ops.elementwise import add
 from monograph.ops.linalg_solve import solve_triangular
 from monograph.ops.matrix_parts import (
@@ -24,10 +24,11 @@ from monograph.ops.matrix_parts import (
     columns,
     definite_matrix,
     matrix_errors,
-    mT,
+    mH,
     product,
     refusing,
     square_errors,
+    without_imaginary_diagonal,
 )
 from monograph.ops.movement import cat, tril, triu
 from monograph.ops.samples import draw
@@ -73,11 +74,11 @@ def _cholesky(a: Any, x: np.ndarray) -> np.ndarray:
 
 
 def _cholesky_vjp(g: Node, y: Node, a: Any, x: Node) -> list[Any]:
-    p = tril(product(mT(y), g), diagonal=0)
-    symmetric = add(p, mT(tril(p, diagonal=-1))) * 0.5
-    upper = mT(y)
+    p = without_imaginary_diagonal(tril(product(mH(y), g), diagonal=0))
+    symmetric = add(p, mH(tril(p, diagonal=-1))) * 0.5
+    upper = mH(y)
     half = solve_triangular(upper, symmetric, upper=True, unitriangular=False)
-    return [mT(solve_triangular(upper, mT(half), upper=True, unitriangular=False))]
+    return [mH(solve_triangular(upper, mH(half), upper=True, unitriangular=False))]
 
 
 def _cholesky_samples() -> Iterable[Sample]:
@@ -100,7 +101,7 @@ cholesky: OpDef = define(
     vjp=_cholesky_vjp,
     samples=_cholesky_samples,
     traits=CHECKS,
-    doc="The lower triangular L with L L^T = A, of a symmetric positive-definite A (its lower triangle).",
+    doc="The lower triangular L with L L^H = A, of a Hermitian positive-definite A (its lower triangle).",
 )
 
 
@@ -121,16 +122,16 @@ def _qr(a: QrAttrs, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _qr_tall(gq: Node | None, gr: Node | None, q: Node, r: Node) -> Node:
     """Of A = Q R with a square R."""
-    m: Any = None if gr is None else product(gr, mT(r))
+    m: Any = None if gr is None else product(gr, mH(r))
     if gq is not None:
-        back = product(mT(q), gq)
+        back = product(mH(q), gq)
         m = -back if m is None else m - back
-    upper = triu(m, diagonal=0)
-    symmetric = add(upper, mT(triu(upper, diagonal=1)))
+    upper = without_imaginary_diagonal(triu(m, diagonal=0))
+    symmetric = add(upper, mH(triu(upper, diagonal=1)))
     inner = product(q, symmetric)
     if gq is not None:
         inner = gq + inner
-    return mT(solve_triangular(r, mT(inner), upper=True, unitriangular=False))
+    return mH(solve_triangular(r, mH(inner), upper=True, unitriangular=False))
 
 
 def _qr_vjp(g: Any, y: Node, a: QrAttrs, x: Node) -> list[Any]:
@@ -151,7 +152,7 @@ def _qr_vjp(g: Any, y: Node, a: QrAttrs, x: Node) -> list[Any]:
         gx = _qr_tall(gq, None, q, columns(r, 0, m))
         return [cat(gx, zeros_like(rest), dim=len(x.shape) - 1)]
     gr2 = columns(gr, m, n - m)
-    through = product(rest, mT(gr2))
+    through = product(rest, mH(gr2))
     gq = through if gq is None else gq + through
     gx = _qr_tall(gq, columns(gr, 0, m), q, columns(r, 0, m))
     return [cat(gx, product(q, gr2), dim=len(x.shape) - 1)]
@@ -175,4 +176,29 @@ qr = define(
     vjp=_qr_vjp,
     samples=_qr_samples,
     doc="A = Q R: orthonormal columns, upper triangle.",
+)
+
+
+def _geqrf_type(a: Any, x: Any) -> Types:
+    s, d = check_matrix("geqrf", x)
+    m, n = s[-2:]
+    return ((s, d), ((*s[:-2], m if m < n else n), d)), None
+
+
+def _geqrf(a: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    m, n = x.shape[-2:]
+    if not x.size:
+        return x.copy(), np.zeros((*x.shape[:-2], min(m, n)), x.dtype)
+    h, tau = np.linalg.qr(x, "raw")
+    return np.ascontiguousarray(np.swapaxes(h, -1, -2)), tau
+
+
+geqrf = define(
+    "geqrf",
+    family=LINALG,
+    infer=_geqrf_type,
+    reference=_geqrf,
+    vjp=NotDifferentiable("the reflectors of a QR factorization have no gradient; use linalg.qr"),
+    samples=lambda: [*(Sample((draw(s),)) for s in ((3, 3), (4, 2), (2, 4), (2, 3, 3), (0, 3, 2), (2, 0))), *matrix_errors("geqrf")],
+    doc="QR as LAPACK leaves it: R above, Householder's vectors below the diagonal; and their factors tau.",
 )

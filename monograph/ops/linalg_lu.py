@@ -10,7 +10,7 @@ import numpy as np
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int32
 from monograph.graph.node import Node
-from monograph.graph.op import Family, Sample, define
+from monograph.graph.op import Family, Sample, Trait, define
 from monograph.ops.compare import eq
 from monograph.ops.elementwise import add, cast
 from monograph.ops.linalg_solve import solve_triangular
@@ -109,5 +109,6 @@ lu_factor = define(
     reference=_lu,
     vjp=_lu_vjp,
     samples=_lu_samples,
+    traits=[Trait.HOLOMORPHIC],
     doc="P A = L U: both factors in one matrix, the row exchanges (from 1, as LAPACK tells them) and the order of rows they lead to.",
 )

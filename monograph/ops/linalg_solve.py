@@ -14,11 +14,14 @@ from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import fixed, mismatch, sum_to
+from monograph.ops.complex_parts import conj
+from monograph.ops.elementwise import as_dtype
 from monograph.ops.matrix_parts import (
     check_matrix,
     column,
     definite_matrix,
     matrix_errors,
+    mH,
     mT,
     product,
     refusing,
@@ -28,6 +31,7 @@ from monograph.ops.matrix_parts import (
 from monograph.ops.movement import tril, triu
 from monograph.ops.reduce import sum as sum_dims
 from monograph.ops.samples import draw
+from monograph.ops.source import constant, project
 
 LINALG = Family.CONTRACTION
 CHECKS = [Trait.CHECKS_VALUES]
@@ -129,6 +133,7 @@ solve_triangular: OpDef = define(
     reference=_solve_triangular,
     vjp=_solve_triangular_vjp,
     samples=_triangular_samples,
+    traits=[Trait.HOLOMORPHIC],
     doc="X with T X = B for a triangular T; inf or NaN where T is singular. The other triangle of T is not read.",
 )
 
@@ -162,7 +167,7 @@ solve: OpDef = define(
     reference=lambda attributes, a, b: _checked_solve(a, b),
     vjp=_solve_vjp,
     samples=_solve_samples,
-    traits=CHECKS,
+    traits=[*CHECKS, Trait.HOLOMORPHIC],
     doc="X with A X = B.",
 )
 
@@ -188,7 +193,7 @@ inv: OpDef = define(
     reference=lambda a, x: _checked_inv(x),
     vjp=lambda g, y, a, x: [-product(mT(y), g, mT(y))],
     samples=lambda: inverse_samples("linalg.inv"),
-    traits=CHECKS,
+    traits=[*CHECKS, Trait.HOLOMORPHIC],
     doc="The inverse of a square matrix.",
 )
 
@@ -211,7 +216,8 @@ def _cofactors(x: np.ndarray) -> np.ndarray:
     others = np.repeat(s[..., None, :], n, axis=-2)
     others[..., np.arange(n), np.arange(n)] = 1
     sign = np.linalg.det(u) * np.linalg.det(vh)
-    return (np.round(sign)[..., None, None] * (u * np.prod(others, -1)[..., None, :]) @ vh).astype(x.dtype)
+    sign = sign if x.dtype.kind == "c" else np.round(sign)
+    return (sign[..., None, None] * (np.conj(u) * np.prod(others, -1)[..., None, :]) @ np.conj(vh)).astype(x.dtype)
 
 
 def _cofactor_vjp(g: Node, y: Node, a: Any, x: Node) -> list[Any]:
@@ -228,6 +234,7 @@ cofactors: OpDef = define(
     reference=lambda a, x: _cofactors(x),
     vjp=_cofactor_vjp,
     samples=lambda: inverse_samples("linalg.det"),
+    traits=[Trait.HOLOMORPHIC],
     doc="The matrix of cofactors: the gradient of the determinant, of singular matrices too.",
 )
 
@@ -238,18 +245,32 @@ det: OpDef = define(
     reference=lambda a, x: np.asarray(np.linalg.det(x)),
     vjp=lambda g, y, a, x: [column(column(g)) * cofactors(x)],
     samples=lambda: [*inverse_samples("linalg.det"), Sample((np.ones((2, 2)),), grad_inputs=())],
+    traits=[Trait.HOLOMORPHIC],
     doc="The determinant.",
 )
 
 
 def _slogdet_type(a: Any, x: Any) -> tuple[Any, Any]:
     s, d = check_matrix("linalg.slogdet", x, square=True)
-    return ((s[:-2], d), (s[:-2], d)), None
+    return ((s[:-2], d), (s[:-2], d.to_real())), None
 
 
 def _slogdet(a: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
     sign, value = np.linalg.slogdet(x)
-    return np.asarray(sign, x.dtype), np.asarray(value, x.dtype)
+    return np.asarray(sign, x.dtype), np.asarray(value, x.real.dtype)
+
+
+def _slogdet_vjp(g: Any, y: Node, a: Any, x: Node) -> list[Any]:
+    """d log det(A) = tr(A^-1 dA): its real part moves the logarithm, its imaginary one turns a complex sign."""
+    gs, gl = g
+    if x.dtype.kind != "c":
+        return [None if gl is None else column(column(gl)) * mT(inv(x))]
+    total = None if gl is None else as_dtype(gl, x.dtype)
+    if gs is not None:
+        turned = conj(project(y, index=0)) * gs * constant(-1j, x.dtype)
+        turn = as_dtype(as_dtype(turned, x.dtype.to_real()), x.dtype) * constant(1j, x.dtype)
+        total = turn if total is None else total + turn
+    return [None if total is None else column(column(total)) * mH(inv(x))]
 
 
 slogdet = define(
@@ -257,7 +278,7 @@ slogdet = define(
     family=LINALG,
     infer=_slogdet_type,
     reference=_slogdet,
-    vjp=lambda g, y, a, x: [None if g[1] is None else column(column(g[1])) * mT(inv(x))],
+    vjp=_slogdet_vjp,
     samples=lambda: inverse_samples("linalg.slogdet"),
     doc="Sign and logarithm of the absolute value of the determinant.",
 )
@@ -270,16 +291,16 @@ def _spectrum(a: CutoffAttrs, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     u, s, vh = np.linalg.svd(x, full_matrices=False)
     greatest = s.max(-1, keepdims=True, initial=0)
     kept = s > np.maximum(a.atol, a.rtol * greatest)
-    return u, np.where(kept, 1 / np.where(kept, s, 1), 0).astype(x.dtype), vh
+    return u, np.where(kept, 1 / np.where(kept, s, 1), 0).astype(s.dtype), vh
 
 
-def _transposed(a: np.ndarray) -> np.ndarray:
-    return np.swapaxes(a, -1, -2)
+def _adjoint(a: np.ndarray) -> np.ndarray:
+    return np.conj(np.swapaxes(a, -1, -2))
 
 
 def _pinv(a: CutoffAttrs, x: np.ndarray) -> np.ndarray:
     u, inverse, vh = _spectrum(a, x)
-    return (_transposed(vh) * inverse[..., None, :]) @ _transposed(u)
+    return (_adjoint(vh) * inverse[..., None, :]) @ _adjoint(u)
 
 
 def _pinv_type(a: Any, x: Any) -> tuple[Shape, DType]:
@@ -288,8 +309,8 @@ def _pinv_type(a: Any, x: Any) -> tuple[Shape, DType]:
 
 
 def _pinv_gradient(g: Node, p: Node, x: Node) -> Node:
-    """Golub and Pereyra (1973): dP = -P dA P + P P^T dA^T (1 - A P) + (1 - P A) dA^T P^T P."""
-    pt, gt = mT(p), mT(g)
+    """Golub and Pereyra (1973): dP = -P dA P + P P^H dA^H (1 - A P) + (1 - P A) dA^H P^H P."""
+    pt, gt = mH(p), mH(g)
     outer = product(gt, p, pt)
     inner = product(pt, p, gt)
     return outer - product(x, p, outer) + inner - product(inner, p, x) - product(pt, g, pt)
@@ -328,13 +349,13 @@ def _lstsq_type(attributes: Any, a: Any, b: Any) -> tuple[Shape, DType]:
 
 def _lstsq(a: CutoffAttrs, x: np.ndarray, b: np.ndarray) -> np.ndarray:
     u, inverse, vh = _spectrum(a, x)
-    return _transposed(vh) @ (inverse[..., None] * (_transposed(u) @ b))
+    return _adjoint(vh) @ (inverse[..., None] * (_adjoint(u) @ b))
 
 
 def _lstsq_vjp(g: Node, y: Node, attributes: CutoffAttrs, a: Node, b: Node) -> list[Any]:
     p = pinv(a, atol=attributes.atol, rtol=attributes.rtol)
-    ga = None if fixed(a) else sum_to(_pinv_gradient(product(g, mT(b)), p, a), a.shape)
-    return [ga, None if fixed(b) else sum_to(product(mT(p), g), b.shape)]
+    ga = None if fixed(a) else sum_to(_pinv_gradient(product(g, mH(b)), p, a), a.shape)
+    return [ga, None if fixed(b) else sum_to(product(mH(p), g), b.shape)]
 
 
 def _lstsq_samples() -> Iterable[Sample]:

@@ -13,17 +13,21 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.graph.node import Node
-from monograph.graph.op import Family, NotDifferentiable, Sample, Trait, define
+from monograph.graph.op import Family, Sample, Trait, define
+from monograph.ops.elementwise import as_dtype
+from monograph.ops.linalg_solve import solve
 from monograph.ops.matrix_parts import (
     LinAlgError,
     batch_of,
     check_matrix,
     column,
     columns,
+    conjugate,
     definite_matrix,
+    diagonal_matrix,
     differences,
     matrix_errors,
-    mT,
+    mH,
     product,
     refusing,
     row,
@@ -31,8 +35,9 @@ from monograph.ops.matrix_parts import (
     square_errors,
     with_diagonal,
 )
-from monograph.ops.samples import draw
+from monograph.ops.samples import draw, draw_complex
 from monograph.ops.source import project
+from monograph.ops.views import diagonal
 
 LINALG = Family.CONTRACTION
 CHECKS = [Trait.CHECKS_VALUES]
@@ -75,22 +80,23 @@ def _eigh(a: TriangleReadAttrs, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _eigh_type(a: Any, x: Any) -> Types:
     s, d = check_matrix("linalg.eigh", x, square=True)
-    return ((s[:-1], d), (s, d)), None
+    return ((s[:-1], d.to_real()), (s, d)), None
 
 
 def _symmetric(x: Node) -> Node:
-    return (x + mT(x)) * 0.5
+    return (x + mH(x)) * 0.5
 
 
 def _eigh_vjp(g: Any, y: Node, a: Any, x: Node) -> list[Any]:
     gw, gv = g
     if gw is None and gv is None:
         return [None]
-    v = project(y, index=1)
+    v, d = project(y, index=1), x.dtype
     if gv is None:
-        return [_symmetric(product(v * row(gw), mT(v)))]
-    inner = product(mT(v), gv) / differences(project(y, index=0))
-    return [_symmetric(product(v, with_diagonal(inner, gw), mT(v)))]
+        return [_symmetric(product(v * row(as_dtype(gw, d)), mH(v)))]
+    gw = None if gw is None else as_dtype(gw, d)
+    inner = product(mH(v), gv) / as_dtype(differences(project(y, index=0)), d)
+    return [_symmetric(product(v, with_diagonal(inner, gw), mH(v)))]
 
 
 def _eigh_samples() -> Iterable[Sample]:
@@ -123,7 +129,7 @@ def _svd_type(a: SvdAttrs, x: Any) -> Types:
     m, n = s[-2:]
     k = m if m < n else n
     batch = s[:-2]
-    return (((*batch, m, m if a.full_matrices else k), d), ((*batch, k), d), ((*batch, n if a.full_matrices else k, n), d)), None
+    return (((*batch, m, m if a.full_matrices else k), d), ((*batch, k), d.to_real()), ((*batch, n if a.full_matrices else k, n), d)), None
 
 
 def _svd(a: SvdAttrs, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -133,7 +139,7 @@ def _svd(a: SvdAttrs, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _skew(x: Node) -> Node:
-    return x - mT(x)
+    return x - mH(x)
 
 
 def _svd_vjp(g: Any, y: Node, a: SvdAttrs, x: Node) -> list[Any]:
@@ -146,27 +152,32 @@ def _svd_vjp(g: Any, y: Node, a: SvdAttrs, x: Node) -> list[Any]:
         k = s.shape[-1]
         if a.full_matrices:
             u, vh = columns(u, 0, k), rows_of(vh, 0, k)
-        return [product(u * row(gs), vh)]
+        return [product(u * row(as_dtype(gs, x.dtype)), vh)]
     if a.full_matrices and m != n:  # torch's choice too: the vectors beyond the thin factorization pass no gradient
         k = s.shape[-1]
         u, gu = columns(u, 0, k), None if gu is None else columns(gu, 0, k)
         vh, gvh = rows_of(vh, 0, k), None if gvh is None else rows_of(gvh, 0, k)
-    gap = differences(s * s)
+    gap = as_dtype(differences(s * s), x.dtype)
+    s, gs = as_dtype(s, x.dtype), None if gs is None else as_dtype(gs, x.dtype)
     inner: Node | None = None
     if gu is not None:
-        inner = _skew(product(mT(u), gu)) / gap * row(s)
+        left = _skew(product(mH(u), gu))
+        inner = left / gap * row(s)
+        if gvh is not None and x.dtype.kind == "c":  # the phases of a left and a right vector turn together
+            phases = diagonal(left, offset=0, dim1=len(left.shape) - 2, dim2=len(left.shape) - 1) / (s * 2)
+            gs = phases if gs is None else gs + phases
     if gvh is not None:
-        right = column(s) * (_skew(product(vh, mT(gvh))) / gap)
+        right = column(s) * (_skew(product(vh, mH(gvh))) / gap)
         inner = right if inner is None else inner + right
     assert inner is not None
     middle = with_diagonal(inner, gs)
     result = product(u, middle, vh)
     if gu is not None and m > n:
         scaled = gu / row(s)
-        result = result + product(scaled - product(u, mT(u), scaled), vh)
+        result = result + product(scaled - product(u, mH(u), scaled), vh)
     if gvh is not None and n > m:
         scaled = gvh / column(s)
-        result = result + product(u, scaled - product(scaled, mT(vh), vh))
+        result = result + product(u, scaled - product(scaled, mH(vh), vh))
     return [result]
 
 
@@ -174,6 +185,8 @@ def _svd_samples() -> Iterable[Sample]:
     for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 2), (0, 3, 2)):
         yield Sample((draw(shape),), SvdAttrs())
     yield Sample((draw((4, 2)),), SvdAttrs(True), grad_inputs=())
+    for shape in ((3, 3), (4, 2), (2, 4)):  # the phase of complex vectors is no function of the matrix: no gradients of each by itself
+        yield Sample((draw_complex(shape),), SvdAttrs(), grad_inputs=())
     yield Sample((draw((3, 2), dtype=np.float32),), SvdAttrs(), grad_inputs=(), tolerance=1e-3)
     yield from matrix_errors("linalg.svd", SvdAttrs())
 
@@ -203,8 +216,32 @@ def _eig_type(a: Any, x: Any) -> Types:
 def _eig(a: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
     _finite("linalg.eig", x)
     w, v = refusing("linalg.eig", np.linalg.eig, _not_converged)(x)
-    c = np.complex64 if x.dtype == np.float32 else np.complex128
+    c = np.complex64 if x.dtype in (np.float32, np.complex64) else np.complex128
     return w.astype(c), v.astype(c)
+
+
+def _eig_vjp(g: Any, y: Node, a: Any, x: Node) -> list[Any]:
+    """Boeddeker et al. (2017), with eigenvectors of length 1; a real matrix gets the real part."""
+    gw, gv = g
+    if gw is None and gv is None:
+        return [None]
+    w, v = project(y, index=0), project(y, index=1)
+    adjoint = mH(v)
+    if gv is None:
+        inner = diagonal_matrix(gw)
+    else:
+        turned = product(adjoint, gv)
+        n = len(turned.shape)
+        along = as_dtype(as_dtype(diagonal(turned, offset=0, dim1=n - 2, dim2=n - 1), w.dtype.to_real()), w.dtype)
+        inner = with_diagonal((turned - product(adjoint, v) * row(along)) / conjugate(differences(w)), gw)
+    return [as_dtype(solve(adjoint, product(inner, adjoint)), x.dtype)]
+
+
+def _eig_samples() -> Iterable[Sample]:
+    """Vectors are told but for a phase, which is no function of the matrix: gradients are checked where it does not matter."""
+    for x in (draw((3, 3)), draw((2, 2, 2)), draw_complex((2, 3, 3)), np.zeros((0, 0))):
+        yield Sample((x,), grad_inputs=())
+    yield from square_errors("linalg.eig")
 
 
 eig = define(
@@ -214,6 +251,6 @@ eig = define(
     reference=_eig,
     traits=CHECKS,
     doc="Complex eigenvalues and eigenvectors (columns) of square matrices.",
-    vjp=NotDifferentiable("general eigenvalues are complex; use eigh for symmetric matrices, whose eigenvalues have gradients"),
-    samples=lambda: [Sample((draw((3, 3)),)), Sample((draw((2, 2, 2)),)), Sample((np.zeros((0, 0)),)), *square_errors("linalg.eig")],
+    vjp=_eig_vjp,
+    samples=_eig_samples,
 )

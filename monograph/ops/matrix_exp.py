@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from monograph.graph.node import Node
-from monograph.graph.op import Family, OpDef, Sample, define
+from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops.linalg_solve import inverse_samples
 from monograph.ops.matrix_parts import check_matrix, columns, mT, rows_of
 from monograph.ops.movement import cat
@@ -29,7 +29,7 @@ def _matrix_exp(a: Any, x: np.ndarray) -> np.ndarray:
     n = shape[-1]
     if not x.size:
         return x.copy()
-    m = x.reshape(-1, n, n).astype(np.float64)
+    m = x.reshape(-1, n, n).astype(np.complex128 if np.iscomplexobj(x) else np.float64)
     size = np.abs(m).sum(-2).max(-1)
     bad = ~np.isfinite(size)
     with np.errstate(all="ignore"):
@@ -67,5 +67,6 @@ matrix_exp: OpDef = define(
     reference=_matrix_exp,
     vjp=_matrix_exp_vjp,
     samples=lambda: [*inverse_samples("linalg.matrix_exp"), Sample((draw((2, 2), -9, 9),), grad_inputs=())],
+    traits=[Trait.HOLOMORPHIC],
     doc="The exponential of a square matrix.",
 )

@@ -15,8 +15,9 @@ from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Sample
 from monograph.ops.compare import eq
+from monograph.ops.complex_parts import conj
 from monograph.ops.contraction import matmul, transpose_last
-from monograph.ops.elementwise import where
+from monograph.ops.elementwise import as_dtype, where
 from monograph.ops.samples import draw
 from monograph.ops.source import arange, constant
 from monograph.ops.views import reshape, slice
@@ -33,9 +34,10 @@ def check_matrix(name: str, x: Any, square: bool = False) -> tuple[Shape, DType]
         raise ShapeError(f"{name}: The input tensor A must have at least 2 dimensions, got shape {list(s)}.")
     if square and s[-1] != s[-2]:
         raise ShapeError(f"{name}: A must be batches of square matrices, but they are {s[-2]} by {s[-1]} matrices")
-    if d.name not in ("float32", "float64"):
+    if d.name not in ("float32", "float64", "complex64", "complex128"):
         raise DTypeError(
-            f"{name}: Expected a floating point tensor of float32 or float64 as input, got {d.name}: cast it first, e.g. A.float()"
+            f"{name}: Expected a floating point tensor of float32 or float64 or a complex one as input, got {d.name}: cast it first, e.g. "
+            "A.float()"
         )
     return s, d
 
@@ -74,7 +76,7 @@ def refusing(
 
 def zero_pivot(a: np.ndarray) -> int:
     """Which diagonal element of U (from 1) is zero when `a` is eliminated with row exchanges."""
-    u = np.array(a, np.float64)
+    u = np.array(a, np.complex128 if np.iscomplexobj(a) else np.float64)
     n = len(u)
     for k in range(n):
         p = k + int(np.argmax(np.abs(u[k:, k])))
@@ -130,6 +132,23 @@ def product(*matrices: Node) -> Node:
 
 
 mT = transpose_last
+
+
+def conjugate(x: Node) -> Node:
+    """The complex conjugates; real values as they are."""
+    return conj(x) if x.dtype.kind == "c" else x
+
+
+def mH(x: Node) -> Node:
+    """The adjoint: transposed and conjugated."""
+    return conjugate(mT(x))
+
+
+def without_imaginary_diagonal(x: Node) -> Node:
+    """x with a real diagonal."""
+    if x.dtype.kind != "c":
+        return x
+    return where(identity_mask(x.shape[-1]), as_dtype(as_dtype(x, x.dtype.to_real()), x.dtype), x)
 
 
 def columns(x: Node, start: Any, length: Any) -> Node:

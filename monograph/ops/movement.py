@@ -112,9 +112,12 @@ def _cat(a: DimAttrs, *xs: Any) -> Inferred:
                 total = total + s[d]
             elif s[d] != shape[d]:
                 raise ShapeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {shape[d]} but got size {s[d]} for tensor "
-                    f"number {k} in the list (shapes {list(shape)} and {list(s)})"
-                )
+                    explained(
+                        f"Sizes of tensors must match except in dimension {dim}. Expected size {shape[d]} but got size {s[d]} for tensor "
+                        f"number {k} in the list",
+                        cat_fix(shape, s), tensor_0=marked(shape, d), **{f"tensor_{k}": marked(s, d)},
+                    )
+                )  # fmt: skip
     return shape[:dim] + (total,) + shape[dim + 1 :], first.dtype
 
 
@@ -223,15 +226,23 @@ tril = _triangle("tril", le, np.tril)
 triu = _triangle("triu", ge, np.triu)
 
 
+def unequal_entries(first: Shape, other: Shape, k: int) -> ShapeError:
+    """The error of a stack of tensors of several shapes."""
+    message = f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(other)} at entry {k}"
+    if len(first) != len(other):
+        return ShapeError(explained(message, f"they have {len(first)} and {len(other)} dimensions: unsqueeze or flatten one"))
+    differ = [d for d, (m, n) in enumerate(zip(first, other, strict=True)) if m != n]
+    fix = f"cat(tensors, dim={differ[0]}) joins them along the dimension that differs" if len(differ) == 1 else "pad or crop them to one size"
+    return ShapeError(explained(message, fix, entry_0=marked(first, *differ), **{f"entry_{k}": marked(other, *differ)}))
+
+
 def _stack_infer(a: DimAttrs, *xs: Any) -> Inferred:
     if not xs:
         raise ValueError("stack expects a non-empty list of tensors")
     first = xs[0]
     for k, x in enumerate(xs):
         if x.shape != first.shape:
-            raise ShapeError(
-                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and {list(x.shape)} at entry {k}"
-            )
+            raise unequal_entries(first.shape, x.shape, k)
         if x.dtype is not first.dtype:
             raise mismatch("stack", *xs)
     if not 0 <= a.dim <= len(first.shape):

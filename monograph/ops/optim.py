@@ -18,6 +18,7 @@ from monograph.core.dtype import float64
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, Sample, define
+from monograph.ops.complex_parts import pairs, unpaired
 from monograph.ops.elementwise import maximum, pow, sqrt
 from monograph.ops.precision import narrow, widen
 from monograph.ops.source import constant
@@ -53,7 +54,7 @@ class AdamAttrs(Attrs):
 
 def _check(name: str, p: Any, states: tuple[Any, ...], scalars: tuple[Any, ...]) -> DType:
     d = p.dtype
-    if d.kind != "f":
+    if d.kind not in "fc":
         raise DTypeError(f"{name} updates floating-point parameters, got {d.name}")
     for s in states:
         if s.shape != p.shape or s.dtype is not d:
@@ -64,6 +65,10 @@ def _check(name: str, p: Any, states: tuple[Any, ...], scalars: tuple[Any, ...])
         if s.shape != () or s.dtype.kind != "f":
             raise ShapeError(f"{name}: learning rate and step are 0-d floating-point inputs, got {s.dtype.name}{list(s.shape)}")
     return d
+
+
+def _exact(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
 
 
 # ---------------------------------------------------------------- SGD
@@ -103,6 +108,7 @@ def _sgd_samples() -> Iterable[Sample]:
     yield Sample((p, g, lr, m), SgdAttrs(momentum=0.9, weight_decay=0.1, nesterov=True))
     yield Sample((p.astype(np.float32), g.astype(np.float32), np.asarray(0.1, np.float32)), SgdAttrs(weight_decay=0.01))
     yield Sample((p.astype(np.float16), g.astype(np.float16), lr), SgdAttrs(), tolerance=1e-2)
+    yield Sample((p + 1j * g, g - 1j * m, lr, m + 1j * p), SgdAttrs(momentum=0.9, weight_decay=0.1))
     yield Sample((p, g[:2], lr), SgdAttrs(), error=ShapeError, match="must be as the parameter")
     yield Sample((p, g, lr), SgdAttrs(momentum=0.9), error=ShapeError, match="takes a momentum buffer exactly if")
     yield Sample((p, g, np.ones(3)), SgdAttrs(), error=ShapeError, match="0-d floating-point inputs")
@@ -110,9 +116,9 @@ def _sgd_samples() -> Iterable[Sample]:
 
 
 def _sgd_reference(a: SgdAttrs, p: np.ndarray, g: np.ndarray, lr: np.ndarray, *buffer: np.ndarray) -> tuple[np.ndarray, ...]:
-    x, d = p.astype(np.float64), g.astype(np.float64) * (-1 if a.maximize else 1)
+    x, d = _exact(p), _exact(g) * (-1 if a.maximize else 1)
     d = d + a.weight_decay * x
-    new = d if a.first or not buffer else a.momentum * buffer[0].astype(np.float64) + (1 - a.dampening) * d
+    new = d if a.first or not buffer else a.momentum * _exact(buffer[0]) + (1 - a.dampening) * d
     if a.momentum:
         d = d + a.momentum * new if a.nesterov else new
     updated = (x - lr.astype(np.float64) * d).astype(p.dtype)
@@ -137,6 +143,9 @@ def _adam_type(a: AdamAttrs, p: Any, g: Any, m: Any, v: Any, step: Any, lr: Any,
 
 
 def _adam(a: AdamAttrs, p: Node, g: Node, m: Node, v: Node, step: Node, lr: Node, *greatest: Node) -> tuple[Node, ...]:
+    if p.dtype.kind == "c":
+        parts = [pairs(n) for n in (p, g, m, v, *greatest)]
+        return tuple(unpaired(n, p.dtype) for n in _adam(a, *parts[:4], step, lr, *parts[4:]))
     x, d, m, v = widen(p), widen(g), widen(m), widen(v)
     wide, rate, steps = x.dtype, narrow(lr, float64), narrow(step, float64)
     if a.maximize:
@@ -161,6 +170,11 @@ def _adam(a: AdamAttrs, p: Node, g: Node, m: Node, v: Node, step: Node, lr: Node
 def _adam_reference(
     a: AdamAttrs, p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, step: np.ndarray, lr: np.ndarray, *greatest: np.ndarray
 ) -> tuple[np.ndarray, ...]:
+    if p.dtype.kind == "c":  # both parts, each by itself
+        real = p.real.dtype
+        parts = [np.ascontiguousarray(n)[..., None].view(real) for n in (p, g, m, v, *greatest)]
+        updated = _adam_reference(a, *parts[:4], step, lr, *parts[4:])
+        return tuple(u.view(p.dtype)[..., 0] for u in updated)
     x, d, rate, steps = p.astype(np.float64), g.astype(np.float64) * (-1 if a.maximize else 1), float(lr), float(step)
     if a.decoupled:
         x = x - rate * a.weight_decay * x
@@ -185,6 +199,7 @@ def _adam_samples() -> Iterable[Sample]:
     yield Sample((p, g, m, v, step, lr, top), AdamAttrs(amsgrad=True))
     yield Sample((*(x.astype(np.float32) for x in (p, g, m, v)), step, lr.astype(np.float32)), AdamAttrs(), tolerance=1e-5)
     yield Sample((np.zeros((0, 2)),) * 4 + (step, lr), AdamAttrs())
+    yield Sample((p + 1j * g, g - 1j * m, m + 1j * p, v + 1j * top, step, lr), AdamAttrs(weight_decay=0.1))
     yield Sample((p, g, m[:2], v, step, lr), AdamAttrs(), error=ShapeError, match="must be as the parameter")
     yield Sample((p, g, m, v, np.ones(2), lr), AdamAttrs(), error=ShapeError, match="0-d floating-point inputs")
     yield Sample((p, g, m, v, step, lr), AdamAttrs(amsgrad=True), error=ShapeError, match="exactly if amsgrad is set")

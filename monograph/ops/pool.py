@@ -128,6 +128,8 @@ def _max_pool_backward_type(a: MaxPoolBackwardAttrs, g: Any, indices: Any) -> tu
 def _avg_pool_backward_type(a: AvgPoolBackwardAttrs, g: Any) -> tuple[Shape, DType]:
     n = len(a.kernel)
     out = output_sizes(a.input_spatial, a.kernel, a.stride, a.padding, _ones(a), a.ceil_mode)
+    if g.dtype.kind != "f":
+        raise DTypeError(f"avg_pool_backward takes floating-point values, got {g.dtype.name}; convert them first, e.g. g.float()")
     if g.shape[len(g.shape) - n :] != out:
         raise ShapeError(
             f"an output gradient {list(g.shape)} does not belong to an input of spatial sizes {list(a.input_spatial)}, whose output has "

@@ -16,7 +16,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, DTypeError
 from monograph.core.shape import Shape, reduced_shape
 from monograph.graph.node import record
-from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, define
+from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import ANY, FLOATING, NUMERIC, refuse
 from monograph.ops.compare import eq, isfinite
 from monograph.ops.elementwise import as_dtype, exp, log, sqrt, where, whole_in_float32
@@ -205,7 +205,8 @@ sum = define(
     doc="Keeps the dtype: small integers and bools are cast to int64 before; half precision accumulates in float32.",
 )  # fmt: skip
 prod = define(
-    "prod", family=REDUCE, attrs=ReduceAttrs, infer=_rule("prod", "fui"), reference=_reference(np.prod), vjp=_prod_vjp,
+    "prod", family=REDUCE, attrs=ReduceAttrs, infer=_rule("prod", NUMERIC), reference=_reference(np.prod), vjp=_prod_vjp,
+    traits=[Trait.HOLOMORPHIC],
     samples=lambda: [*_samples(NUMERIC, 0.5, 1.5)(), Sample((np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 1.0]]),), ReduceAttrs((1,)))],
 )  # fmt: skip
 amax = define(
@@ -300,29 +301,32 @@ def _logsumexp(a: ReduceAttrs, x: Any) -> Any:
     if builtins.any(x.shape[d] == 0 for d in a.dims):
         return log(record(sum, (exp(x),), a))
     kept = _reduce_attrs(a.dims, True)
-    top = record(amax, (x,), kept)
-    top = where(isfinite(top), top, constant(0, x.dtype))
+    top = record(amax, (as_dtype(x, x.dtype.to_real()),), kept)
+    top = as_dtype(where(isfinite(top), top, constant(0, top.dtype)), x.dtype)
     total = log(record(sum, (exp(x - top),), kept)) + top
     return total if a.keepdim else reshape(total, shape=reduced_shape(x.shape, a.dims, False))
 
 
 def _logsumexp_vjp(g: Any, y: Any, a: ReduceAttrs, x: Any) -> list[Any]:
-    safe = where(eq(y, constant(float("-inf"), y.dtype)), constant(0, y.dtype), y)
+    size = as_dtype(y, y.dtype.to_real())
+    safe = where(eq(size, constant(float("-inf"), size.dtype)), constant(0, y.dtype), y)
     return [restore(g, x, a) * exp(x - restore(safe, x, a))]
 
 
 def _composite(
-    name: str, decompose: Callable[..., Any], vjp: Callable[..., Any], attributes: type[Attrs] = ReduceAttrs, doc: str = ""
+    name: str, decompose: Callable[..., Any], vjp: Callable[..., Any], attributes: type[Attrs] = ReduceAttrs, doc: str = "",
+    allowed: str = FLOATING, traits: tuple[Trait, ...] = (),
 ) -> OpDef:
     more: dict[str, Any] = {"correction": 0} if attributes is VarianceAttrs else {}
     return define(
-        name, family=REDUCE, attrs=attributes, infer=_rule(name, FLOATING), decompose=whole_in_float32(decompose), vjp=vjp,
-        samples=_samples(FLOATING, attributes=attributes, smooth=name != "std", **more), doc=doc,
+        name, family=REDUCE, attrs=attributes, infer=_rule(name, allowed), decompose=whole_in_float32(decompose), vjp=vjp,
+        samples=_samples(FLOATING, attributes=attributes, smooth=name != "std", **more), traits=traits, doc=doc,
     )  # fmt: skip
 
 
 mean = _composite(
-    "mean", _mean, lambda g, y, a, x: [_spread(g / constant(count(x.shape, a.dims), g.dtype), x, a)], doc="NaN of no elements."
+    "mean", _mean, lambda g, y, a, x: [_spread(g / constant(count(x.shape, a.dims), g.dtype), x, a)], doc="NaN of no elements.",
+    allowed="fc",
 )
 var = _composite(
     "var", _var, lambda g, y, a,
@@ -331,5 +335,6 @@ var = _composite(
 )  # fmt: skip
 std = _composite("std", lambda a, x: sqrt(record(var, (x,), a)), _std_vjp, VarianceAttrs, doc="The square root of `var`.")
 logsumexp = _composite(
-    "logsumexp", _logsumexp, _logsumexp_vjp, doc="log of the sum of exponentials, without overflow; -inf of no elements."
+    "logsumexp", _logsumexp, _logsumexp_vjp, doc="log of the sum of exponentials, without overflow; -inf of no elements.",
+    allowed="fc", traits=(Trait.HOLOMORPHIC,),
 )

@@ -91,8 +91,15 @@ def power(x: Array, y: Array) -> Array:
     return np.power(x, y)
 
 
+def absolute(attrs: Any, x: Array) -> Array:
+    """|x|, real of complex numbers."""
+    return np.asarray(np.abs(x))
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), without overflow."""
+    if x.dtype.kind == "c":
+        return 1 / (1 + np.exp(-x))
     z = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + z), z / (1 + z))
 

@@ -13,12 +13,18 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.graph.op import Sample
 
 Samples = Callable[[], Iterable[Sample]]
+WIDE_UNSIGNED = (np.uint16, np.uint32, np.uint64)
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, np.inf, -np.inf, np.nan, 1e-30, -1e30, 100.0, -100.0)
 
 
 def draw(shape: tuple[int, ...], low: float = -2.0, high: float = 2.0, seed: int = 0, dtype: Any = np.float64) -> np.ndarray:
     """Fixed uniform values of a shape."""
     return np.random.default_rng(seed + 7).uniform(low, high, shape).astype(dtype)
+
+
+def draw_complex(shape: tuple[int, ...], low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
+    """Fixed complex numbers of a shape; both parts are uniform."""
+    return np.asarray(draw(shape, low, high, seed) + 1j * draw(shape, low, high, seed + 100))
 
 
 def whole(shape: tuple[int, ...], low: int, high: int, seed: int = 0, dtype: Any = np.int64) -> np.ndarray:
@@ -56,6 +62,8 @@ def of_one(
             yield Sample((np.array([-3, 0, 2, 7]),), attrs)
             if unsigned:
                 yield Sample((np.array([3, 0, 255], np.uint8),), attrs)
+                for wide in WIDE_UNSIGNED:
+                    yield Sample((np.array([3, 0, np.iinfo(wide).max], wide),), attrs)
             if bools:
                 yield Sample((np.array([True, False]),), attrs)
                 yield Sample((np.array([1j]),), attrs, error=DTypeError, match="got complex128")
@@ -85,6 +93,9 @@ def of_two(low: float = -2.0, high: float = 2.0, attrs: Attrs = NO_ATTRS, ints: 
             yield Sample((whole((2, 3), -9, 9), whole((3,), 1, 5, 1)), attrs)
             yield Sample((np.array([[-7], [7], [0]], np.int32), np.array([-3, 3, 1], np.int32)), attrs)
             yield Sample((np.array([200, 7, 0], np.uint8), np.array([3, 100, 1], np.uint8)), attrs)
+            for wide in WIDE_UNSIGNED:
+                most = np.iinfo(wide).max
+                yield Sample((np.array([most, 7, 0, most - 1], wide), np.array([3, most, 1, 2], wide)), attrs)
         kind = np.float32 if floats else np.int32
         yield Sample((np.ones((2, 3), kind), np.ones((2, 4), kind)), attrs, error=ShapeError, match="non-singleton dimension 1")
         yield Sample((np.ones((2,), kind), np.ones((2,), np.int64)), attrs, error=DTypeError, match="same dtype")

@@ -14,7 +14,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
-from monograph.graph.op import Family, OpDef, Sample, define
+from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops.compare import eq, gt, logical_and, lt
 from monograph.ops.elementwise import abs as absolute
 from monograph.ops.elementwise import cast, exp, log, log1p, maximum, where
@@ -105,7 +105,8 @@ def _cumprod_samples() -> Iterable[Sample]:
 
 cumprod = define(
     "cumprod", family=SCAN, attrs=ScanAttrs, infer=_running("cumprod"), reference=_accumulate(np.multiply), samples=_cumprod_samples,
-    vjp=_cumprod_gradient, doc="Products of each element and all before it, in the dtype of x. Second derivatives after a zero count as 0.",
+    vjp=_cumprod_gradient, traits=[Trait.HOLOMORPHIC],
+    doc="Products of each element and all before it, in the dtype of x. Second derivatives after a zero count as 0.",
 )  # fmt: skip
 
 
@@ -134,6 +135,8 @@ def _extrema(beats: Callable[[Any, Any], Any]) -> Callable[[ScanAttrs, np.ndarra
 def _extrema_type(name: str) -> Callable[..., tuple[Any, Any]]:
     def infer(a: ScanAttrs, x: Any) -> tuple[Any, Any]:
         check_dim(name, a.dim, x)
+        if x.dtype.kind == "c":
+            raise DTypeError(f"{name} does not order complex numbers; take x.abs() or x.real")
         return ((x.shape, x.dtype), (x.shape, int64)), None
 
     return infer

@@ -187,8 +187,9 @@ def _scatter_reduce_vjp(g: Any, y: Any, a: ScatterReduceAttrs, x: Any, index: An
     if how == "sum":
         gx, gs = g, gather(g, index, dim=dim)
     elif how == "mean":
-        n = scatter_add(constant(int(a.include_self), d, x.shape), index, constant(1, d, index.shape), dim=dim)
-        gx = g / maximum(n, one)
+        real = d.to_real()
+        n = scatter_add(constant(int(a.include_self), real, x.shape), index, constant(1, real, index.shape), dim=dim)
+        gx = g / as_dtype(maximum(n, constant(1, real)), d)
         gs = gather(gx, index, dim=dim)
     elif how == "prod":
         filled = where(eq(x, zero), one, x)
@@ -229,6 +230,8 @@ def _scatter_rule(name: str) -> Callable[..., Inferred]:
         _check_source(name, x, index, src)
         if isinstance(a, ScatterReduceAttrs) and a.reduce not in _UFUNCS:
             raise ValueError(f"reduce argument must be either sum, prod, mean, amax or amin, got {a.reduce!r}")
+        if x.dtype.kind == "c" and isinstance(a, ScatterReduceAttrs) and a.reduce in ("amax", "amin"):
+            raise DTypeError(f"{name} with reduce={a.reduce!r} does not order complex numbers; take x.abs() or x.real")
         return x.shape, x.dtype
 
     return infer
@@ -299,7 +302,7 @@ def _scatter_op(
         reference=reference,
         vjp=vjp,
         samples=samples,
-        traits=CHECKS,
+        traits=[*CHECKS, Trait.HOLOMORPHIC],
         doc=doc,
     )
 

@@ -59,7 +59,7 @@ ERFCX = (
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
 
 
-def _wide(function: Callable[..., Array]) -> Callable[..., Array]:
+def wide(function: Callable[..., Array]) -> Callable[..., Array]:
     def computed(*xs: Array) -> Array:
         with np.errstate(all="ignore"):
             return function(*np.broadcast_arrays(*[np.asarray(x, np.float64) for x in xs]))
@@ -67,7 +67,7 @@ def _wide(function: Callable[..., Array]) -> Callable[..., Array]:
     return computed
 
 
-def _chebyshev(t: Array, coefficients: tuple[float, ...]) -> Array:
+def chebyshev(t: Array, coefficients: tuple[float, ...]) -> Array:
     one, two = np.zeros_like(t), np.zeros_like(t)
     for c in coefficients[:0:-1]:
         one, two = 2 * t * one - two + c, one
@@ -86,7 +86,7 @@ def lgamma(x: Array) -> Array:
     return np.vectorize(_lgamma, otypes=[np.float64])(x) if x.size else x
 
 
-@_wide
+@wide
 def digamma(x: Array) -> Array:
     """The derivative of log gamma; -inf at +0, +inf at -0, NaN at the other poles."""
     reflect = x < 0.5
@@ -125,7 +125,7 @@ def _hurwitz(s: Array, q: Array) -> Array:
     return total
 
 
-@_wide
+@wide
 def zeta(s: Array, q: Array) -> Array:
     """Hurwitz's zeta function; q below 0 for whole s only; inf at q = 0, -1 ... and at s = 1, NaN for s < 1."""
     whole = np.floor(s) == s
@@ -140,31 +140,31 @@ def zeta(s: Array, q: Array) -> Array:
     return np.where(s == 1, np.inf, np.where((s < 1) | np.isnan(s) | np.isnan(q), np.nan, value))
 
 
-@_wide
+@wide
 def i0e(x: Array) -> Array:
     """exp(-|x|) I0(x)."""
     x = np.abs(x)
-    small = _chebyshev(np.minimum(x, 8) / 4 - 1, I0_SMALL)
+    small = chebyshev(np.minimum(x, 8) / 4 - 1, I0_SMALL)
     far = np.maximum(x, 8)
-    return np.where(np.isnan(x), x, np.where(x <= 8, small, _chebyshev(16 / far - 1, I0_LARGE) / np.sqrt(far)))
+    return np.where(np.isnan(x), x, np.where(x <= 8, small, chebyshev(16 / far - 1, I0_LARGE) / np.sqrt(far)))
 
 
-@_wide
+@wide
 def i1e(x: Array) -> Array:
     """exp(-|x|) I1(x)."""
     a = np.abs(x)
-    small = _chebyshev(np.minimum(a, 8) / 4 - 1, I1_SMALL) * a
+    small = chebyshev(np.minimum(a, 8) / 4 - 1, I1_SMALL) * a
     far = np.maximum(a, 8)
-    return np.where(np.isnan(x), x, np.copysign(np.where(a <= 8, small, _chebyshev(16 / far - 1, I1_LARGE) / np.sqrt(far)), x))
+    return np.where(np.isnan(x), x, np.copysign(np.where(a <= 8, small, chebyshev(16 / far - 1, I1_LARGE) / np.sqrt(far)), x))
 
 
-@_wide
+@wide
 def i0(x: Array) -> Array:
     """The modified Bessel function of order 0."""
     return _times_exponential(i0e(x), np.abs(x))
 
 
-@_wide
+@wide
 def i1(x: Array) -> Array:
     """The modified Bessel function of order 1."""
     return _times_exponential(i1e(x), np.abs(x))
@@ -175,12 +175,12 @@ def _times_exponential(y: Array, x: Array) -> Array:
     return np.where(np.isinf(x), np.copysign(np.inf, y), half * y * half)
 
 
-@_wide
+@wide
 def erfcx(x: Array) -> Array:
     """exp(x^2) erfc(x)."""
     a = np.abs(x)
     finite = np.where(np.isinf(a), 1, a)
-    right = _chebyshev((finite - 3.75) / (finite + 3.75), ERFCX) / (1 + 2 * finite)
+    right = chebyshev((finite - 3.75) / (finite + 3.75), ERFCX) / (1 + 2 * finite)
     right = np.where(np.isinf(a), 0, right)
     return np.where(np.isnan(x), x, np.where(x >= 0, right, 2 * np.exp(x * x) - right))
 
@@ -231,13 +231,13 @@ def _incomplete(a: Array, x: Array, upper: bool) -> Array:
     return np.where(usual, value, 1 - lower if upper else lower)
 
 
-@_wide
+@wide
 def gammainc(a: Array, x: Array) -> Array:
     """The regularised lower incomplete gamma function P(a, x)."""
     return _incomplete(a, x, upper=False)
 
 
-@_wide
+@wide
 def gammaincc(a: Array, x: Array) -> Array:
     """The regularised upper incomplete gamma function Q(a, x)."""
     return _incomplete(a, x, upper=True)
@@ -247,7 +247,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
 
-@_wide
+@wide
 def gamma_sample_slope(a: Array, x: Array) -> Array:
     """dx / da of a gamma sample x at a fixed quantile: minus the slope of P(a, x) in a over the density (Figurnov et al. 2018).
 

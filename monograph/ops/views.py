@@ -81,7 +81,7 @@ class PadAttrs(Attrs):
 
 def _reshape(a: ShapeAttrs, x: Any) -> Inferred:
     if prod(a.shape) != prod(x.shape):
-        raise ShapeError(f"shape '{list(a.shape)}' is invalid for input of size {prod(x.shape)} (shape {list(x.shape)})")
+        raise sizes_differ(x.shape, a.shape)
     return a.shape, x.dtype
 
 
@@ -145,14 +145,14 @@ def _expand(a: ShapeAttrs, x: Any) -> Inferred:
     for i, s in enumerate(have):
         n = want[extra + i]
         if s != n and s != 1:
-            raise ShapeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({s}) at non-singleton dimension {extra + i}. "
-                f"Target sizes: {list(want)}. Tensor sizes: {list(have)}"
-            )
+            raise not_expandable(have, want, i, extra + i)
     return want, x.dtype
 
 
 def _unexpand(a: ShapeAttrs, base: Any, new: Any) -> Any:
+    extra = len(a.shape) - len(base.shape)
+    if all(s == 1 for s in a.shape[:extra]) and a.shape[extra:] == base.shape:  # only dims of one element came in front: nothing is shared
+        return reshape(new, shape=base.shape)
     raise ShapeError(
         f"unsupported operation: a write through an expanded tensor, where several elements of shape {list(a.shape)} are one element "
         f"of shape {list(base.shape)}: clone() the tensor before writing"

@@ -22,7 +22,9 @@ from monograph.tensor.interop import host_array
 LONGEST_HEADER = 100_000_000
 NAMES = {
     "F64": dtypes.float64, "F32": dtypes.float32, "F16": dtypes.float16, "BF16": dtypes.bfloat16, "I64": dtypes.int64, "I32": dtypes.int32,
-    "I16": dtypes.int16, "I8": dtypes.int8, "U8": dtypes.uint8, "BOOL": dtypes.bool_, "C64": dtypes.complex64,
+    "I16": dtypes.int16, "I8": dtypes.int8, "U8": dtypes.uint8, "U16": dtypes.uint16, "U32": dtypes.uint32,
+    "U64": dtypes.uint64, "BOOL": dtypes.bool_, "C64": dtypes.complex64, "F8_E4M3": dtypes.float8_e4m3fn, "F8_E5M2": dtypes.float8_e5m2,
+    "F8_E4M3FNUZ": dtypes.float8_e4m3fnuz, "F8_E5M2FNUZ": dtypes.float8_e5m2fnuz, "F8_E8M0": dtypes.float8_e8m0fnu,
 }  # fmt: skip
 CODES = {d: name for name, d in NAMES.items()}
 # complex128 has no code of its own in the layout: it travels as pairs of float64, and the tree beside it says so.

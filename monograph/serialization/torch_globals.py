@@ -26,9 +26,7 @@ STORAGES = {
     "ByteStorage": dtypes.uint8,
     "BoolStorage": dtypes.bool_, "ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128,
 }  # fmt: skip
-FOREIGN_DTYPES = frozenset(
-    "uint16 uint32 uint64 complex32 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu qint8 quint8 qint32".split()
-)
+FOREIGN_DTYPES = frozenset("complex32 qint8 quint8 qint32".split())
 _ATTRIBUTES_OF_TENSORS = frozenset(dir(Tensor)) | {"_node", "_simple"}
 
 

@@ -6,10 +6,12 @@ Plain values and lists are JSON's own; everything else is an object with one key
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +58,8 @@ class Encoder:
             return {"device": str(value)}
         if isinstance(value, Size):
             return {"size": list(value)}
+        if isinstance(value, Enum):  # its value, which a str or int of a kind equals
+            return self.encode(value.value, path)
         if type(value) is complex:
             return {"complex": [self.encode(value.real), self.encode(value.imag)]}
         if isinstance(value, bytes | bytearray):
@@ -96,6 +100,9 @@ class Encoder:
             for kind, namespace in _NAMESPACES.items():
                 if type(value) is namespace:
                     return {"namespace": [kind, self._items(vars(value), path)]}
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):  # its fields: a file makes no object of a foreign class
+                fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if hasattr(value, field.name)}
+                return {"namespace": ["argparse.Namespace", self._items(fields, path)]}
         finally:
             self._on_path.discard(id(value))
         raise TypeError(_refusal(value, path))

@@ -24,8 +24,9 @@ def save(obj: Any, f: Any, pickle_module: Any = None, pickle_protocol: int = 2, 
 
     A path is written beside and put in place at the end, so that a crash leaves the old file whole. Tensors that are the same memory are
     written once and are the same memory again after `load`; a view is written as what it shows. A module is written as the name of its
-    class and its state (better save `model.state_dict()`); functions and other objects are refused with a TypeError that says where they
-    are. The `pickle_` arguments are torch's and mean nothing here.
+    class and its state (better save `model.state_dict()`), a dataclass as its fields, which come back as an argparse.Namespace, a member of
+    an Enum as its value; functions and other objects are refused with a TypeError that says where they are. The `pickle_` arguments are
+    torch's and mean nothing here.
     """
     tree, tensors = _described(obj)
     if not isinstance(f, str | bytes | os.PathLike):

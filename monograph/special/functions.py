@@ -8,7 +8,7 @@ from typing import Any
 
 from monograph.graph.op import OpDef
 from monograph.ops import special as special_ops
-from monograph.ops import special_normal
+from monograph.ops import special_bessel, special_normal
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import as_floating, emit, floating_operands, read
 from monograph.tensor.pointwise import FUNCTIONS, deliver
@@ -46,6 +46,14 @@ digamma = _one("digamma", special_ops.digamma)
 psi = _one("psi", special_ops.digamma)
 i0, i0e = _one("i0", special_ops.i0), _one("i0e", special_ops.i0e)
 i1, i1e = _one("i1", special_ops.i1), _one("i1e", special_ops.i1e)
+bessel_j0, bessel_j1 = _one("bessel_j0", special_bessel.bessel_j0), _one("bessel_j1", special_bessel.bessel_j1)
+bessel_y0, bessel_y1 = _one("bessel_y0", special_bessel.bessel_y0), _one("bessel_y1", special_bessel.bessel_y1)
+modified_bessel_i0, modified_bessel_i1 = _one("modified_bessel_i0", special_ops.i0), _one("modified_bessel_i1", special_ops.i1)
+modified_bessel_k0, modified_bessel_k1 = _one("modified_bessel_k0", special_bessel.k0), _one("modified_bessel_k1", special_bessel.k1)
+scaled_modified_bessel_k0 = _one("scaled_modified_bessel_k0", special_bessel.scaled_k0)
+scaled_modified_bessel_k1 = _one("scaled_modified_bessel_k1", special_bessel.scaled_k1)
+spherical_bessel_j0 = _one("spherical_bessel_j0", special_bessel.spherical_j0)
+airy_ai = _one("airy_ai", special_bessel.airy_ai)
 erfcx = _one("erfcx", special_normal.erfcx)
 ndtr, log_ndtr, ndtri = _one("ndtr", special_normal.ndtr), _one("log_ndtr", special_normal.log_ndtr), _one("ndtri", special_normal.ndtri)
 entr = _one("entr", special_normal.entr)
@@ -53,7 +61,23 @@ sinc = _one("sinc", special_normal.sinc)
 
 xlogy, xlog1py = _two("xlogy", special_normal.xlogy), _two("xlog1py", special_normal.xlog1py)
 zeta = _two("zeta", special_ops.zeta)
-gammainc, gammaincc = _two("gammainc", special_ops.gammainc), _two("gammaincc", special_ops.gammaincc)
+
+
+def _of_tensors(name: str, op: OpDef) -> Callable[..., Tensor]:
+    function = _two(name, op)
+
+    def checked(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
+        for place, x in enumerate((input, other), 1):
+            if not isinstance(x, Tensor):
+                which = "input" if place == 1 else "other"
+                raise TypeError(f"{name}(): argument '{which}' (position {place}) must be Tensor, not {type(x).__name__}")
+        return function(input, other, out=out)
+
+    checked.__name__, checked.__qualname__, checked.__doc__ = function.__name__, function.__qualname__, function.__doc__
+    return checked
+
+
+gammainc, gammaincc = _of_tensors("gammainc", special_ops.gammainc), _of_tensors("gammaincc", special_ops.gammaincc)
 
 erf, erfc, erfinv, exp2, expm1, log1p = (FUNCTIONS[n] for n in ("erf", "erfc", "erfinv", "exp2", "expm1", "log1p"))
 expit, round, logsumexp = FUNCTIONS["sigmoid"], FUNCTIONS["round"], FUNCTIONS["logsumexp"]  # noqa: A001

@@ -26,15 +26,21 @@ def _polynomial(name: str, first: Callable[[Any], Any], step: Step, doc: str, sh
         return now
 
     def function(input: Any, n: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        if not isinstance(input, Tensor) and not isinstance(n, Tensor):
+            raise TypeError(f"special_{name}(): x or n must be a Tensor, got {type(input).__name__} and {type(n).__name__}")
         if not isinstance(input, Tensor):
             input = FUNCTIONS["tensor"](float(input))  # noqa: A001
         x = input * 2.0 - 1.0 if shifted else input * 1.0  # type: ignore[operator]
         if not isinstance(n, Tensor):
             return deliver(of_one(x, int(n)), out)
-        x, orders = FUNCTIONS["broadcast_tensors"](x, n)
-        result = x * 0.0
-        for k in range(int(n.max().item()) + 1 if n.numel() else 0):  # type: ignore[attr-defined]
-            result = FUNCTIONS["where"](orders == k, of_one(x, k), result)
+        dtype = FUNCTIONS["result_type"](input, n)
+        x, orders = FUNCTIONS["broadcast_tensors"](x.to(dtype if dtype.kind == "f" else x.dtype), n.trunc() if n.dtype.kind == "f" else n)  # type: ignore[attr-defined]
+        result = zero = x * 0.0
+        before, now = zero + 1.0, first(x)
+        greatest = int(orders.max().item()) if orders.numel() else -1
+        for k in range(greatest + 1):
+            result = FUNCTIONS["where"](orders == k, before, result)
+            before, now = now, step(k + 1, x, now, before)
         return deliver(result, out)
 
     function.__name__ = function.__qualname__ = name

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.tensor import (
+    arithmetic,
     autograd,
+    by_layout,
+    calculus,
+    complex_numbers,
     contraction,
     creation,
+    dlpack,
     function,
     gathering,
     indexing,
@@ -16,9 +21,17 @@ from monograph.tensor import (
     movement,
     pointwise,
     printing,
+    products,
     random,
+    ranking,
+    rearranging,
     reduction,
+    rewriting,
     selection,
+    sharing,
+    statistics,
+    storage,
+    subclassing,
     views,
 )
 from monograph.tensor.core import Device, Size, Tensor
@@ -41,6 +54,7 @@ METHODS.update(
     fill_=fill_, zero_=lambda self: fill_(self, 0), __repr__=printing.to_string, __format__=printing.formatted, __array_priority__=1000,
     __iter__=_iterate, __contains__=lambda self, value: bool((self == value).any().item()),
 )  # fmt: skip
+FUNCTIONS.update(fill_=fill_, zero_=METHODS["zero_"], resize_as_=METHODS["resize_as_"])
 FUNCTIONS["_check_device"] = creation.check_device
 FUNCTIONS["_from_host"] = creation.from_host
 FUNCTIONS["_to_dtype"] = pointwise.to_dtype
@@ -79,7 +93,6 @@ DOCS = {
     "full_like": "A tensor of one value in the shape of another.",
     "get_default_device": "Where tensors are made.",
     "hstack": "Tensors joined along columns.",
-    "inner": "Sums of products over the last dimensions.",
     "is_complex": "Whether the dtype is complex.",
     "is_floating_point": "Whether the dtype is a floating one.",
     "is_tensor": "Whether an object is a Tensor.",
@@ -97,6 +110,10 @@ DOCS = {
 }
 for _name, _doc in DOCS.items():
     FUNCTIONS[_name].__doc__ = _doc
+for _name in by_layout.NAMES:
+    for _table in (FUNCTIONS, METHODS):
+        if _name in _table:
+            _table[_name] = by_layout.by_layout(_name, _table[_name])
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)
 
@@ -117,6 +134,7 @@ __all__ = [
     "Size",
     "Tensor",
     "autograd",
+    "complex_numbers",
     "contraction",
     "creation",
     "function",
@@ -130,6 +148,9 @@ __all__ = [
     "random",
     "reduction",
     "selection",
+    "statistics",
+    "storage",
+    "subclassing",
     "tensor",
     "views",
 ]

@@ -26,6 +26,11 @@ def _seed(t: Tensor, gradient: Tensor | None) -> Node:
                 f"grad can be implicitly created only for scalar outputs; this one has shape {list(node.shape)}: reduce it first, or pass "
                 "gradient="
             )
+        if node.dtype.kind == "c":
+            raise RuntimeError(
+                f"grad can be implicitly created only for real scalar outputs but got {node.dtype.name}: take y.abs() or y.real, or pass "
+                "gradient="
+            )
         return source.constant(1, node.dtype, node.shape)
     g = read(gradient)
     if g.shape != node.shape:
@@ -218,6 +223,33 @@ class GradFn:
         """The handles of the op's inputs, None for those off the tape."""
         return tuple((_handle(i), 0) if i.requires_grad else (None, 0) for i in self._node.inputs)
 
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """Notes of the user's, kept with the op."""
+        return _metadata.setdefault(self._node, {})
+
+    def register_prehook(self, fn: Callable[[tuple[Tensor | None, ...]], Any]) -> RemovableHandle:
+        """Calls fn(grad_outputs) before the op's gradient is computed; a tuple that it returns takes their place."""
+
+        def before(g: Any) -> Any:
+            changed = fn(_wrapped(g))
+            return g if changed is None else _unwrapped(changed, g)
+
+        hooks = vjp.hook(self._node)
+        hooks.append(before)
+        return RemovableHandle(hooks, before)
+
+    def register_hook(self, fn: Callable[[tuple[Tensor | None, ...], tuple[Tensor | None, ...]], Any]) -> RemovableHandle:
+        """Calls fn(grad_inputs, grad_outputs) after the op's gradient was computed; a tuple that it returns goes to the inputs instead."""
+
+        def after(grads: Any, g: Any) -> Any:
+            changed = fn(_wrapped(tuple(grads)), _wrapped(g))
+            return grads if changed is None else _unwrapped(changed, tuple(grads))
+
+        hooks = vjp.followed.setdefault(self._node, [])
+        hooks.append(after)
+        return RemovableHandle(hooks, after)
+
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self._node):#x}>"
 
@@ -228,8 +260,43 @@ class GradFn:
         return hash(self._node)
 
 
+_metadata: weakref.WeakKeyDictionary[Node, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def _wrapped(g: Any) -> tuple[Tensor | None, ...]:
+    return tuple(None if part is None else wrap(part) for part in (g if isinstance(g, tuple) else (g,)))
+
+
+def _unwrapped(changed: Any, like: Any) -> Any:
+    parts = tuple(None if t is None else node_of(t) for t in (changed if isinstance(changed, tuple | list) else (changed,)))
+    expected = len(like) if isinstance(like, tuple) else 1
+    if len(parts) != expected:
+        raise RuntimeError(f"a hook of a grad_fn returned {len(parts)} gradients where {expected} are expected")
+    return parts if isinstance(like, tuple) else parts[0]
+
+
 class AccumulateGrad:
     """The end of the chain: the leaf `variable` whose .grad collects."""
+
+    next_functions: tuple[Any, ...] = ()
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """Notes of the user's, kept with the leaf."""
+        return self.variable.__dict__.setdefault("_notes", {})
+
+    def register_prehook(self, fn: Callable[[tuple[Tensor | None, ...]], Any]) -> RemovableHandle:
+        """Calls fn((gradient,)) before it is added to the leaf's .grad; a tuple that it returns takes its place."""
+
+        def before(g: Tensor) -> Any:
+            changed = fn((g,))
+            return changed[0] if isinstance(changed, tuple) else changed
+
+        return register_hook(self.variable, before)
+
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Calls fn((), (gradient,)) after the leaf's .grad has grown."""
+        return register_post_accumulate_grad_hook(self.variable, lambda t: fn((), (t.grad,)))
 
     def __init__(self, node: Node) -> None:
         self.variable = node.owner()
@@ -262,9 +329,15 @@ def grad_fn(self: Tensor) -> GradFn | AccumulateGrad | None:
     return None if self._leaf_flag or not self.requires_grad else _handle(_tape_node(self))
 
 
+def _output_number(self: Tensor) -> int:
+    """Which of its op's outputs this tensor is."""
+    node = _tape_node(self)
+    return node.attrs.index if node.op is source.project else 0  # type: ignore[attr-defined, no-any-return]
+
+
 METHODS.update(
     backward=lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: backward(self, gradient, retain_graph,
     create_graph, inputs),
     register_hook=register_hook, register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, retain_grad=retain_grad,
-    grad_fn=property(grad_fn), retains_grad=property(lambda self: self._retains),
+    grad_fn=property(grad_fn), output_nr=property(_output_number), retains_grad=property(lambda self: self._retains),
 )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from monograph.core.dtype import int64
 from monograph.core.modes import MODES
 from monograph.core.shape import normalize_dim
 from monograph.graph.node import Node
@@ -11,8 +13,9 @@ from monograph.ops import contraction, elementwise, movement, reduce
 from monograph.ops.einsum import einsum as einsum_op
 from monograph.tensor.autocasting import cast_inputs
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import takes_out
 from monograph.tensor.dispatch import apply, emit, read
-from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, publish
+from monograph.tensor.pointwise import FUNCTIONS, METHODS, deliver, publish
 
 
 def _same_dtype(a: Node, b: Node) -> None:
@@ -32,18 +35,18 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     if na == 0 or nb == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D")
     if na >= 2 and nb >= 2:
-        return deliver(emit(contraction.matmul, a, b), out)
+        return deliver(emit(contraction.matmul, a, b), out, exact=True)
     if na == 1 and nb == 1:
         if a.shape != b.shape:
             raise RuntimeError(
                 f"inconsistent tensor size, expected tensor {list(a.shape)} and src {list(b.shape)} to have the same number of elements"
             )
-        return deliver(emit(reduce.sum, elementwise.mul(a, b), dims=(0,), keepdim=False), out)
+        return deliver(emit(reduce.sum, elementwise.mul(a, b), dims=(0,), keepdim=False), out, exact=True)
     if na == 1:
         y = contraction.matmul(movement.reshape(a, shape=(1, a.shape[0])), b)
-        return deliver(emit(movement.reshape, y, shape=(*y.shape[:-2], y.shape[-1])), out)
+        return deliver(emit(movement.reshape, y, shape=(*y.shape[:-2], y.shape[-1])), out, exact=True)
     y = contraction.matmul(a, movement.reshape(b, shape=(b.shape[0], 1)))
-    return deliver(emit(movement.reshape, y, shape=y.shape[:-1]), out)
+    return deliver(emit(movement.reshape, y, shape=y.shape[:-1]), out, exact=True)
 
 
 def _fixed(name: str, na: int, nb: int) -> Any:
@@ -64,40 +67,78 @@ def _fixed(name: str, na: int, nb: int) -> Any:
     return publish(name, function)
 
 
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """beta * input + alpha * (mat1 @ mat2)."""
-    product = matmul(mat1, mat2)
-    scaled = input if beta == 1 else FUNCTIONS["mul"](input, beta)
-    return deliver(add(product if alpha == 1 else FUNCTIONS["mul"](product, alpha), scaled), out)
-
-
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """All products of the elements of two vectors."""
     a, b = METHODS["unsqueeze"](input, 1), METHODS["unsqueeze"](vec2, 0)
     return FUNCTIONS["mul"](a, b, out=out)
 
 
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products in Einstein's notation, e.g. einsum("bij,bjk->bik", a, b)."""
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """Sums of products in Einstein's notation: einsum("bij,bjk->bik", a, b).
+
+    Subscripts may be lists of numbers instead: einsum(a, [0, 1], b, [1, 2], [0, 2]).
+    """
+    if not isinstance(equation, str):
+        equation, operands = _from_lists((equation, *operands))
     group = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    return apply(einsum_op, *group, equation=equation.replace(" ", ""))
+    equation = equation.replace(" ", "")
+    if len(group) == 1 and isinstance(group[0], Tensor) and group[0].dtype.kind in "iub" and "->" in equation:
+        left, right = equation.split("->")
+        if set(left) - set(right) - {"."}:  # one operand is summed as `sum` does
+            group = (group[0].to(int64),)  # type: ignore[attr-defined]
+    return apply(einsum_op, *group, equation=equation)
 
 
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
-    """The sum of products over the last dims of a and the first of b, or over two lists of dims."""
+def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """(equation, operands) of operands that alternate with lists of subscripts (numbers below 52, or Ellipsis)."""
+
+    def letters(subscripts: Any) -> str:
+        for n in subscripts:
+            if n is not Ellipsis and not 0 <= n < 52:
+                raise ValueError(f"einsum(): subscripts in subscript list are not within the valid range [0, 52): got {n}")
+        return "".join("..." if n is Ellipsis else chr(n + (65 if n < 26 else 71)) for n in subscripts)
+
+    if len(arguments) < 2:
+        raise ValueError("einsum(): must specify the operands and their subscripts, e.g. einsum(a, [0, 1], b, [1, 2], [0, 2])")
+    pairs = len(arguments) // 2
+    equation = ",".join(letters(arguments[2 * i + 1]) for i in range(pairs))
+    if len(arguments) % 2:
+        equation += "->" + letters(arguments[-1])
+    return equation, arguments[: 2 * pairs : 2]
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2, *, out: Tensor | None = None) -> Tensor:
+    """The sum of products over the last dims of a and the first of b, or over two lists of dims; a dim of size 1 goes with any size."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()  # type: ignore[attr-defined]
     if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.ndim, b.ndim):
+            shapes = f"{list(a.shape)} and {list(b.shape)}"
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims} for shapes {shapes}")
         left, right = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         left, right = [normalize_dim(d, a.ndim) for d in dims[0]], [normalize_dim(d, b.ndim) for d in dims[1]]
+    if len(left) != len(right):
+        raise RuntimeError(f"both dimension lists should have same length, got {left} and {right}")
+    for d, e in zip(left, right, strict=True):
+        if a.shape[d] == 1 != b.shape[e]:
+            b = b.sum(e, keepdim=True, dtype=b.dtype)
+        elif b.shape[e] == 1 != a.shape[d]:
+            a = a.sum(d, keepdim=True, dtype=a.dtype)
+        elif a.shape[d] != b.shape[e]:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[d]} in dim {d} "
+                f"and second has size {b.shape[e]} in dim {e}"
+            )
     keep_a = [d for d in range(a.ndim) if d not in left]
     keep_b = [d for d in range(b.ndim) if d not in right]
     shape = [a.shape[d] for d in keep_a] + [b.shape[d] for d in keep_b]
-    inner = 1
-    for d in left:
-        inner *= a.shape[d]
-    x = METHODS["reshape"](METHODS["permute"](a, keep_a + left), (-1, inner))
-    y = METHODS["reshape"](METHODS["permute"](b, right + keep_b), (inner, -1))
-    return METHODS["reshape"](matmul(x, y), shape)
+    inner = math.prod(a.shape[d] for d in left)
+    x = METHODS["reshape"](METHODS["permute"](a, keep_a + left), (math.prod(a.shape[d] for d in keep_a), inner))
+    y = METHODS["reshape"](METHODS["permute"](b, right + keep_b), (inner, math.prod(b.shape[d] for d in keep_b)))
+    return deliver(METHODS["reshape"](matmul(x, y), shape), out, exact=True)
 
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
@@ -108,14 +149,10 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     return result
 
 
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
-    """Distances between all rows of x1 and x2."""
-    difference = METHODS["unsqueeze"](x1, -2) - METHODS["unsqueeze"](x2, -3)
-    return FUNCTIONS["norm"](difference, p, -1)
-
-
 def trace(input: Tensor) -> Tensor:  # noqa: A002
     """The sum of a matrix's diagonal."""
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return FUNCTIONS["sum"](METHODS["diagonal"](input))
 
 
@@ -124,13 +161,10 @@ _fixed("mm", 2, 2)
 _fixed("bmm", 3, 3)
 _fixed("mv", 2, 1)
 _fixed("dot", 1, 1)
-publish("addmm", addmm, in_place=True)
-publish("baddbmm", addmm, in_place=True)
 publish("outer", outer)
 publish("trace", trace)
-FUNCTIONS.update(
-    einsum=einsum, tensordot=tensordot, cdist=cdist, chain_matmul=chain_matmul, ger=outer, inner=lambda a, b: tensordot(a, b, ([-1], [-1]))
-)
+publish("ger", outer)
+FUNCTIONS.update(einsum=einsum, tensordot=tensordot, chain_matmul=chain_matmul)
 
 
 def _rmatmul(self: Tensor, other: Any) -> Any:
@@ -139,3 +173,4 @@ def _rmatmul(self: Tensor, other: Any) -> Any:
 
 METHODS["__matmul__"] = lambda self, other: matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 METHODS["__rmatmul__"] = _rmatmul
+FUNCTIONS["tensordot"] = takes_out(FUNCTIONS["tensordot"])

@@ -11,6 +11,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from monograph.autodiff import vjp
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import bool_
@@ -21,6 +23,7 @@ from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node, record, topological
 from monograph.graph.op import OpDef, Trait
 from monograph.ops import elementwise, movement, source
+from monograph.ops.complex_parts import bitcast
 from monograph.runtime.regions import Region
 from monograph.tensor.device import CPU, META, Device
 from monograph.tensor.size import Size
@@ -51,6 +54,7 @@ class Tensor(Declared):
     _silent = False  # writes through .data do not count as overwriting saved values
     _shared: Any = None  # the buffer that NumPy sees too, while it does
     _seen: tuple[Node | None, Node] | None = None  # of a view: (base node, view node) last read
+    _via: tuple[Tensor, tuple[Step, ...]] | None = None  # of a view of a leaf that is a view itself: the leaf, the steps from there
     _retains = False  # retain_grad() was called
     _leaf_hooks: list[Any] | None = None  # of a leaf: what is called with its gradient
     _post_hooks: list[Any] | None = None  # of a leaf: what is called when its .grad has grown
@@ -66,21 +70,24 @@ class Tensor(Declared):
         if base is None:
             node = self._node if self._shared is None else self._snapshot()
         else:
-            if self._shared_base() is not None:
+            via = self._via
+            if via is not None and not (via[0]._leaf_flag and MODES.now.grad):
+                via = None
+            if via is None and self._shared_base() is not None and not (base._leaf_flag and MODES.now.grad):
                 node = self._snapshot()
             else:
-                root = base._read()
+                root, steps = (base._read(), self._steps) if via is None else (via[0]._read(), via[1])
                 seen = self._seen
                 if seen is not None and seen[0] is root:
                     node = seen[1]
                 else:
                     node = root
-                    for op, attrs in self._steps:
+                    for op, attrs in steps:
                         node = record(op, (node,), attrs) if node.value is None else _step_into(node, op, attrs)
                     self._seen = (root, node)
         if self._leaf_flag and MODES.now.grad:
             leaf = self._leaf
-            if leaf is None or leaf.inputs[0] is not node:
+            if leaf is None or (leaf.inputs[0] is not node and not _same_bytes(self, leaf.inputs[0], node)):
                 leaf = Node(source.leaf, (node,), NO_ATTRS, node.shape, node.dtype, True)
                 leaf.owner = weakref.ref(self)
                 if self._leaf_hooks is not None:
@@ -146,7 +153,7 @@ class Tensor(Declared):
         """Whether gradients flow into this tensor. May be set on leaves."""
         if self._leaf_flag:
             return True
-        if self._base is not None and self._base.requires_grad:
+        if self._base is not None and (self._base.requires_grad or self._via is not None):
             with_grad, MODES.grad = MODES.grad, True
             try:
                 return bool(self._read().requires_grad)
@@ -197,7 +204,7 @@ class Tensor(Declared):
             raise AutogradError(
                 "a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`."
             )
-        if self._base is not None and self._base._leaf_flag:
+        if self._base is not None and (self._base._leaf_flag or (self._via is not None and self._via[0]._leaf_flag)):
             raise AutogradError(
                 "a view of a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`."
             )
@@ -375,12 +382,23 @@ class Tensor(Declared):
     __hash__ = object.__hash__
 
 
+def _same_bytes(tensor: Tensor, old: Node, new: Node) -> bool:
+    """Whether two snapshots of memory shared with NumPy hold the same: then a leaf that was read twice is one leaf of the tape."""
+    a, b = old.value, new.value
+    if a is None or b is None or (tensor if tensor._base is None else tensor._base)._shared is None:
+        return False
+    return bool(a is b or a.array((a.nbytes,), np.uint8).tobytes() == b.array((b.nbytes,), np.uint8).tobytes())
+
+
+_ADDRESSES = (movement.slice, movement.reshape, bitcast)
+
+
 def _step_into(node: Node, op: OpDef, attrs: Any) -> Node:
     """A view step on a value that is there: slices and reshapes are mere addresses then, so where a slice begins makes no new program."""
-    if node.requires_grad or MODES.capture is not None or (op is not movement.slice and op is not movement.reshape):
+    if node.requires_grad or MODES.capture is not None or op not in _ADDRESSES:
         return record(op, (node,), attrs)
     shape, dtype = op.infer(attrs, node)
-    if op is movement.reshape:
+    if op is not movement.slice:
         return valued(node.value, shape, dtype)
     offset = dtype.itemsize * sum(s * k for s, k in zip(contiguous_strides(node.shape), attrs.starts, strict=True))
     inner = len(shape)
@@ -422,6 +440,10 @@ def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
         t._base, t._steps = tensor, steps
     else:
         t._base, t._steps = tensor._base, tensor._steps + steps
+        if tensor._leaf_flag:
+            t._via = tensor, steps
+        elif tensor._via is not None:
+            t._via = tensor._via[0], tensor._via[1] + steps
     return t
 
 

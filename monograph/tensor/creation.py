@@ -10,23 +10,23 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DataError, DeviceError
+from monograph.core.errors import ArgumentError, DataError, DeviceError
 from monograph.core.modes import MODES
 from monograph.graph.node import Node
 from monograph.ops import movement, source
 from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, META, Device, Tensor, meta_nodes, wrap
+from monograph.tensor.delivery import creates_into_out
+from monograph.tensor.device import DEFAULT
 from monograph.tensor.dispatch import emit, forget_scalars, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 from monograph.tensor.strides import sizes
 
-_default_device: list[Device] = [CPU]
-
 
 def place(t: Tensor, device: Any, requires_grad: bool) -> Tensor:
     """The end of every creation function: device and requires_grad."""
-    if device is not None or _default_device[0] is not CPU:
-        set_device(t, device if device is not None else _default_device[0])
+    if device is not None or DEFAULT[0] is not CPU:
+        set_device(t, device if device is not None else DEFAULT[0])
     if requires_grad:
         t.requires_grad_()
     return t
@@ -98,6 +98,8 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
         data = _without_tensors(data)
         try:
             array = np.array(data)
+            if dtype is dtypes.uint64 and array.dtype.kind == "f" and array.size and array.max() >= 2.0**63:
+                array = np.array(data, np.uint64)  # NumPy takes large numbers beside small ones for floats
         except ValueError as error:
             raise ValueError(f"expected sequence of equal length at every level: {error}") from None
         if array.dtype == object or array.dtype.kind in "US":
@@ -114,11 +116,12 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
             low, high = int(array.min()), int(array.max())
             if high > info.max or low < (info.min if dtype.kind == "i" else -info.max):
                 raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {high if high > info.max else low}")
+        if kind == "u" and dtype is None and not _holds_arrays(data):
+            raise RuntimeError(f"Overflow when unpacking long long: {int(array.max())} does not fit int64; write dtype=monograph.uint64")
         natural = {
             "f": dtypes.defaults.floating,
             "i": dtypes.int64,
             "b": dtypes.bool_,
-            "u": dtypes.uint8,
             "c": dtypes.defaults.floating.to_complex(),
         }
         if kind in "fiu" and _holds_arrays(data):
@@ -239,7 +242,7 @@ def _like(value: Any) -> Any:
             node.shape,
             fill_value=v,
             dtype=dtype or node.dtype,
-            device=device or (input.device if input.device is not CPU else None),
+            device=input.device if device is None else device,
             requires_grad=requires_grad,
         )
 
@@ -259,8 +262,9 @@ def _new(value: Any) -> Any:
         if value is None and fill_value is None:
             *size, fill_value = size  # type: ignore[assignment]
         return full(
-            *size, fill_value=fill_value if value is None else value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad
-        )
+            *size, fill_value=fill_value if value is None else value, dtype=dtype or self.dtype,
+            device=self.device if device is None else device, requires_grad=requires_grad,
+        )  # fmt: skip
 
     return method
 
@@ -282,11 +286,17 @@ def arange(
         start, end = 0, start
     start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if step == 0:
-        raise RuntimeError("step must be nonzero")
+        raise ArgumentError("step must be nonzero")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in (start, end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = not any(isinstance(v, float | np.floating) for v in (start, end, step))
     d = dtypes.given(dtype, dtypes.int64 if whole else dtypes.defaults.floating)
+    if not whole and d.kind in "iu":  # the numbers count in whole steps
+        start, step, end = int(start), int(step), end if d is not dtypes.int64 else int(end)
+        if step == 0:
+            raise ArgumentError(f"step must be nonzero: with dtype {d.name} it is taken as a whole number")
     length = -((start - end) // step) if whole else math.ceil((end - start) / step)
     return place(wrap(source.arange(start=start, step=step, length=length, dtype=d)), device, requires_grad)
 
@@ -314,6 +324,12 @@ def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """base ** linspace(start, end, steps)."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    for name, v in (("start", start), ("end", end)):
+        if isinstance(v, Tensor) and v.ndim:
+            raise RuntimeError(f"logspace only supports 0-dimensional start and end tensors, but got {name} with {v.ndim} dimension(s).")
+    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))  # type: ignore[attr-defined]
     return place(from_host(np.logspace(start, end, steps, base=base), dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
 
 
@@ -328,6 +344,9 @@ def eye(
     layout: Any = None,
 ) -> Tensor:
     """Ones on the diagonal of an n x m matrix of zeros."""
+    for name, size in (("n", n), ("m", m)):
+        if size is not None and size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     return place(from_host(np.eye(n, m), dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
 
 
@@ -336,27 +355,9 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:  # noqa: A002
     return emit(source.clone, read(input))
 
 
-def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
     """A 0-d tensor of the default dtype."""
-    return tensor(value, dtype=dtype or dtypes.defaults.floating, device=device)
-
-
-def _window(name: str, formula: Any) -> Any:
-    def function(
-        window_length: int,
-        periodic: bool = True,
-        *,
-        dtype: DType | None = None,
-        device: Any = None,
-        requires_grad: bool = False,
-        layout: Any = None,
-    ) -> Tensor:
-        n = window_length + 1 if periodic and window_length > 1 else window_length
-        values = np.ones(window_length) if window_length == 1 else formula(n)[:window_length]
-        return place(from_host(values, dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
-
-    function.__name__, function.__doc__ = name, f"The {name.replace('_', ' ')}, periodic by default."
-    return function
+    return tensor(value, dtype=dtype or dtypes.defaults.floating, device=device, requires_grad=requires_grad)
 
 
 def set_default_dtype(d: DType) -> None:
@@ -369,22 +370,23 @@ def set_default_dtype(d: DType) -> None:
 
 def set_default_device(device: Any) -> None:
     """Where tensors are made from now on."""
-    _default_device[0] = check_device(device or "cpu")
+    DEFAULT[0] = CPU if check_device(device or "cpu") == CPU else META
 
 
+full, zeros, ones, empty, arange, linspace, logspace, eye = map(
+    creates_into_out, (full, zeros, ones, empty, arange, linspace, logspace, eye)
+)
 FUNCTIONS.update(
-    tensor=tensor, as_tensor=as_tensor, asarray=as_tensor, full=full, zeros=zeros, ones=ones, empty=empty, arange=arange, linspace=linspace,
+    tensor=tensor, as_tensor=as_tensor, full=full, zeros=zeros, ones=ones, empty=empty, arange=arange, linspace=linspace,
     logspace=logspace, eye=eye, clone=clone, scalar_tensor=scalar_tensor, zeros_like=_like(0), ones_like=_like(1), empty_like=_like(0),
     full_like=_like(None),
-    hann_window=_window("hann_window", np.hanning), hamming_window=_window("hamming_window", np.hamming),
-    blackman_window=_window("blackman_window", np.blackman),
     set_default_dtype=set_default_dtype, get_default_dtype=dtypes.default_float, set_default_device=set_default_device,
-    get_default_device=lambda: _default_device[0],
+    get_default_device=lambda: DEFAULT[0],
     promote_types=dtypes.promote, can_cast=dtypes.can_cast, finfo=dtypes.finfo, iinfo=dtypes.iinfo,
 )  # fmt: skip
-FUNCTIONS.update({d.name: d for d in dtypes.ALL if d.kind != "c"} | {k: v for k, v in dtypes.ALIASES.items() if v.kind != "c"})
+FUNCTIONS.update({d.name: d for d in dtypes.ALL} | dtypes.ALIASES)
 METHODS.update(
     clone=clone, new_zeros=_new(0), new_ones=_new(1), new_full=_new(None), new_empty=_new(0),
-    new_tensor=lambda self, data, *, dtype=None, device=None, requires_grad=False: tensor(data, dtype=dtype or self.dtype, device=device,
-    requires_grad=requires_grad),
+    new_tensor=lambda self, data, *, dtype=None, device=None, requires_grad=False: tensor(data, dtype=dtype or self.dtype,
+    device=self.device if device is None else device, requires_grad=requires_grad),
 )  # fmt: skip

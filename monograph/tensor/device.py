@@ -37,4 +37,17 @@ class Device:
         return hash((self.type, self.index))
 
 
+    def __enter__(self) -> Device:
+        """Until the end of the `with`, tensors are made on this device where no other is named."""
+        _before.append(DEFAULT[0])
+        DEFAULT[0] = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Tensors are made where they were made before."""
+        DEFAULT[0] = _before.pop()
+
+
 CPU, META = Device("cpu"), Device("meta")
+DEFAULT: list[Device] = [CPU]  # where tensors are made, and what `with` put aside
+_before: list[Device] = []

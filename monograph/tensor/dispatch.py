@@ -101,7 +101,12 @@ def read(tensor: Tensor) -> Node:
     capture = MODES.now.capture
     if capture is not None:
         capture.read((tensor,))
-    return tensor._node if tensor._simple else tensor._read()
+    try:
+        return tensor._node if tensor._simple else tensor._read()
+    except AttributeError:
+        if isinstance(tensor, Tensor):
+            raise
+        raise TypeError(f"expected a Tensor, got {type(tensor).__name__}") from None
 
 
 SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_, Sym)
@@ -159,7 +164,7 @@ def cast_node(node: Node, to: DType) -> Node:
 
 
 def common_dtype(a: Node, b: Node) -> DType:
-    """PyTorch's promotion of two tensors: a 0-d one raises the dtype only to its own category."""
+    """PyTorch's promotion of two tensors: a 0-d one raises the dtype only to its own category, in the precision of the other."""
     da, db = a.dtype, b.dtype
     if da is db:
         return da
@@ -167,6 +172,10 @@ def common_dtype(a: Node, b: Node) -> DType:
         return db
     if not b.shape and a.shape and category(db) <= category(da):
         return da
+    if da.kind == "c" and db.kind == "f" and not a.shape and b.shape:
+        return db.to_complex()
+    if db.kind == "c" and da.kind == "f" and not b.shape and a.shape:
+        return da.to_complex()
     return promote(da, db)
 
 
@@ -175,12 +184,21 @@ def as_floating(x: Node) -> Node:
     return x if x.dtype.kind in "fc" else elementwise.cast(x, dtype=dtypes.defaults.floating)
 
 
+# Binary functions that take numbers nowhere, and those that take none as the first operand.
+TENSORS_ONLY = frozenset(("atan2", "hypot", "maximum", "minimum", "fmax", "fmin", "nextafter", "gcd", "lcm", "logaddexp", "logaddexp2"))
+TENSOR_FIRST = TENSORS_ONLY | frozenset(("copysign", "fmod", "eq", "ne", "lt", "le", "gt", "ge"))
+
+
 def floating_operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
     """`operands` of an op that computes in floating point: numbers join a tensor that is floating already (uint8 / -3 is not 253)."""
     if isinstance(b, SCALAR_TYPES) and isinstance(a, Tensor):
+        if name in TENSORS_ONLY:
+            raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(b).__name__}")
         x = as_floating(read(a))
         return _of_one_dtype(x, scalar_node(b, x.dtype))
     if isinstance(a, SCALAR_TYPES) and isinstance(b, Tensor):
+        if name in TENSOR_FIRST:
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
         x = as_floating(read(b))
         return _of_one_dtype(scalar_node(a, x.dtype), x)
     x, y = operands(a, b, name)
@@ -204,10 +222,14 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
         if isinstance(b, Tensor):
             nb = b._node if b._simple else b._read()
         elif isinstance(b, SCALAR_TYPES):
+            if name in TENSORS_ONLY:
+                raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(b).__name__}")
             nb = scalar_node(b, na.dtype)
         else:
             nb = _array_like(b, name)
     elif isinstance(a, SCALAR_TYPES):
+        if name in TENSOR_FIRST:
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
         nb = read(b)
         na = scalar_node(a, nb.dtype)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -16,6 +17,16 @@ from monograph.tensor.core import Tensor, node_of, wrap
 from monograph.tensor.dispatch import read
 
 
+class Saving(threading.local):
+    """The hooks on saved tensors that are on in this thread, see `autograd.graph.saved_tensors_hooks`."""
+
+    def __init__(self) -> None:
+        self.hooks: list[tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]] = []
+
+
+SAVING = Saving()
+
+
 class Context:
     """What forward leaves for backward: `save_for_backward`, and any attribute."""
 
@@ -23,6 +34,7 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self.materialize_grads = True
         self._saved: tuple[Any, ...] = ()
+        self._unpack: Callable[[Any], Tensor] | None = None
         self._versions: list[tuple[Tensor, int]] = []
         self._not_differentiable: tuple[Tensor, ...] = ()
         self._dirty: tuple[Tensor, ...] = ()
@@ -35,12 +47,15 @@ class Context:
                     f"save_for_backward can only save variables, but argument is of type {type(t).__name__}; keep it as an attribute of ctx"
                 )
         self._saved = tensors
+        if SAVING.hooks:
+            pack, self._unpack = SAVING.hooks[-1]
+            self._saved = tuple(None if t is None else pack(t) for t in tensors)
         self._note_versions()
 
     save_for_forward = save_for_backward
 
     def _note_versions(self) -> None:
-        self._versions = [(t, t._version) for t in self._saved if t is not None]
+        self._versions = [] if self._unpack is not None else [(t, t._version) for t in self._saved if t is not None]
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -52,6 +67,8 @@ class Context:
                     "shape "
                     f"{list(t.shape)} is at version {t._version}; expected version {version} instead."
                 )
+        if self._unpack is not None:
+            return tuple(None if packed is None else self._unpack(packed) for packed in self._saved)
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
@@ -105,6 +122,18 @@ class _Backward:
         self.is_tensor = [isinstance(a, Tensor) for a in args]
         self.types = [(n.shape, n.dtype) for n in like]
 
+    @property
+    def push(self) -> Any:
+        """Forward mode by the user's jvp: tangents of the node's inputs to tangents of its outputs. None if there is none."""
+        return None if self.function.jvp is None else self._push
+
+    def _push(self, tangents: list[Node | None]) -> tuple[Node | None, ...]:
+        own = iter(tangents[len(self.places) :])
+        given = [next(own) if is_tensor else None for is_tensor in self.is_tensor]
+        moved = self.function.jvp(self.ctx, *[None if t is None else wrap(t) for t in given])
+        parts = (moved,) if isinstance(moved, Tensor) or moved is None else tuple(moved)
+        return tuple(None if parts[place] is None else node_of(parts[place]) for place in self.places)
+
     def __call__(self, g: tuple[Node | None, ...]) -> list[Node | None]:
         grads: list[Any] = [None] * self.count
         for place, node, (shape, dtype) in zip(self.places, g, self.types, strict=True):
@@ -142,7 +171,9 @@ class Function:
         )
 
     vjp: Any = None
+    jvp: Any = None
     setup_context: Any = None
+    generate_vmap_rule = False
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:

@@ -14,6 +14,7 @@ from monograph.ops import index as index_ops
 from monograph.ops import movement
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import from_host
+from monograph.tensor.delivery import deliver, takes_out
 from monograph.tensor.dispatch import cast_node, emit, read, scalar_node
 from monograph.tensor.indexing import expand_masks, setitem
 from monograph.tensor.interop import host_array
@@ -23,7 +24,7 @@ from monograph.tensor.views import expand
 
 def _index_node(i: Tensor, name: str) -> Node:
     node = read(i)
-    if node.dtype.kind not in "iu" or node.dtype is dtypes.uint8:
+    if (node.dtype.kind not in "iu" or node.dtype is dtypes.uint8) and 0 not in node.shape:
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {node.dtype.name}")
     return cast_node(node, dtypes.int64)
 
@@ -31,7 +32,7 @@ def _index_node(i: Tensor, name: str) -> Node:
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
     x = read(input)
-    return emit(index_ops.gather, x, _index_node(index, "gather"), dim=normalize_dim(dim, len(x.shape)))
+    return deliver(emit(index_ops.gather, x, _index_node(index, "gather"), dim=normalize_dim(dim, len(x.shape))), out, exact=True)
 
 
 def _source(src: Any, like: Node, i: Node, name: str) -> Node:
@@ -92,17 +93,39 @@ def _along(t: Tensor, d: int) -> tuple[Any, ...]:
     return (slice(None),) * d + (t,)
 
 
+def _check_vector(name: str, index: Tensor) -> None:
+    if index.ndim > 1:
+        raise DimensionError(f"{name}_(): Index should have dimension 1 or 0 (got {index.ndim})")
+    if index.dtype is not dtypes.int64 and index.dtype is not dtypes.int32:
+        raise DimensionError(f"{name}_(): Expected a long tensor for index, but got {index.dtype.name}")
+
+
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:  # noqa: A002
     """A copy whose slices named by `index` are those of `source`."""
+    d = normalize_dim(dim, input.ndim)
+    _check_vector("index_copy", index)
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            f"index_copy_(): self and source expected to have the same dtype, but got (self) {input.dtype.name} and (source) "
+            f"{source.dtype.name}"
+        )
+    if not input.ndim:
+        return METHODS["reshape"](index_copy(METHODS["reshape"](input, 1), 0, index, METHODS["reshape"](source, -1)), ())
     made = METHODS["clone"](input)
-    setitem(made, _along(index, normalize_dim(dim, input.ndim)), source)
+    setitem(made, _along(METHODS["reshape"](index, -1), d), source if source.ndim else METHODS["reshape"](source, 1))
     return made
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:  # noqa: A002
     """A copy whose slices named by `index` hold `value`."""
+    d = normalize_dim(dim, input.ndim)
+    _check_vector("index_fill", index)
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+    if not input.ndim:
+        return METHODS["reshape"](index_fill(METHODS["reshape"](input, 1), 0, index, value), ())
     made = METHODS["clone"](input)
-    setitem(made, _along(index, normalize_dim(dim, input.ndim)), value)
+    setitem(made, _along(METHODS["reshape"](index, -1), d), value)
     return made
 
 
@@ -119,15 +142,26 @@ def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumu
 
 def take(input: Tensor, index: Tensor) -> Tensor:  # noqa: A002
     """Elements of the flattened tensor."""
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.name}")
     return METHODS["reshape"](input, -1)[index]
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
     """`gather` with broadcasting; over the flattened tensors without `dim`."""
+    if indices.dtype is not dtypes.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.name}")
     if dim is None:
-        return gather(METHODS["reshape"](input, -1), 0, METHODS["reshape"](indices, -1))
+        return take_along_dim(METHODS["reshape"](input, -1), METHODS["reshape"](indices, -1), 0)
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
     d = normalize_dim(dim, input.ndim)
     a, b = list(input.shape), list(indices.shape)
+    if a:
+        indices = FUNCTIONS["where"](indices < 0, indices + a[d], indices)
     shape = broadcast_all([tuple(1 if i == d else n for i, n in enumerate(a)), tuple(1 if i == d else n for i, n in enumerate(b))])
     return gather(
         expand(input, tuple(a[d] if i == d else n for i, n in enumerate(shape))),
@@ -141,20 +175,31 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     found = np.nonzero(np.atleast_1d(host_array(input)))
     if as_tuple:
         return tuple(from_host(f) for f in found)
-    return from_host(np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0), np.int64))
+    return deliver(from_host(np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0), np.int64)), out, exact=True)
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:  # noqa: A002
     """The elements where the (broadcast) mask holds, as a vector."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype.name}")
     shape = broadcast_all([tuple(input.shape), tuple(mask.shape)])
     return expand(input, shape)[expand(mask, shape)]
 
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:  # noqa: A002
     """A copy where the mask's places take the elements of `source` in order."""
-    made = METHODS["clone"](input)
-    full = expand(mask, tuple(input.shape))
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype.name} and {source.dtype.name}"
+        )
+    shape = broadcast_all([tuple(input.shape), tuple(mask.shape)])
+    made = METHODS["clone"](expand(input, shape))
+    full = expand(mask, shape)
     count = int(np.count_nonzero(host_array(full)))
+    if count > source.numel():  # type: ignore[attr-defined]
+        raise RuntimeError(f"Number of elements of source < number of ones in mask: {source.numel()} < {count}")  # type: ignore[attr-defined]
     setitem(made, full, METHODS["reshape"](source, -1)[:count])
     return made
 
@@ -174,6 +219,14 @@ dim: int | None = None) -> Any:  # noqa: A002
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:  # noqa: A002
     """How often each value occurs in a vector of non-negative integers."""
+    if input.dtype.kind not in "iu":
+        raise NotImplementedError(f'"bincount_cpu" not implemented for \'{input.dtype.name}\'')
+    if input.ndim != 1 or (input.shape[0] and int(input.min()) < 0):  # type: ignore[attr-defined]
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError(f"minlength should be >= 0, got {minlength}")
+    if weights is not None and tuple(weights.shape) != tuple(input.shape):
+        raise RuntimeError("weights should be 1-d and have the same length as input")
     return from_host(np.bincount(host_array(input), None if weights is None else host_array(weights), minlength))
 
 
@@ -187,4 +240,8 @@ for _name, _function in {
     "masked_select": masked_select, "unique": unique, "bincount": bincount,
 }.items():  # fmt: skip
     publish(_name, _function)
+for _name in (
+    "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_select", "take", "take_along_dim", "masked_select",
+):  # fmt: skip
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name])
 FUNCTIONS["argwhere"] = METHODS["argwhere"] = nonzero

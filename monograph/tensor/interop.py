@@ -1,4 +1,4 @@
-"""To and from NumPy, Python numbers, DLPack, pickle; `.to()` and its relatives."""
+"""To and from NumPy, Python numbers, pickle; `.to()` and its relatives."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Shared:
         if viewed.nbytes <= BORROWED:
             copy = Buffer(viewed.nbytes)
             copy.array(viewed.shape, viewed.dtype)[...] = viewed
-            return source.from_value(copy, tuple([int(n) for n in viewed.shape]), node.dtype)
+            return source.from_value(copy, tuple([int(n) for n in viewed.shape]), dtypes.from_numpy(viewed.dtype))
         made = source.from_value(self.buffer, node.shape, node.dtype)
         for op, attrs in steps:
             made = record(op, (made,), attrs)
@@ -84,8 +84,11 @@ class Shared:
 
     def written(self, t: Tensor) -> None:
         """The tensor has a new value: it goes into the shared memory now."""
-        if not self.alive():
-            t._shared = None
+        if not self.alive() or not self.buffer.writable:  # what others may not write to keeps its bytes: the tensor leaves it
+            for reference in t._twins or [weakref.ref(t)]:
+                twin = reference()
+                if twin is not None:
+                    twin._shared = None
             return
         new: Any = t._node
         evaluator.evaluate([new])
@@ -120,7 +123,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """
     if force:
         return host_array(self.detach()).copy()
-    if self.requires_grad:
+    if self.requires_grad and MODES.grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if MODES.capture is not None:
         return host_array(self).copy()
@@ -165,6 +168,7 @@ def _readers(node: Node) -> list[Node]:
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares memory with a NumPy array: writes on either side are seen on the other.
 
+    A read-only array is never written to: the tensor reads it where it lies until it is itself written, and has memory of its own then.
     Copies if the array's memory has gaps (a slice with a step, say). Raises ValueError for negative strides, TypeError for other dtypes.
     """
     if not isinstance(array, np.ndarray):
@@ -206,9 +210,12 @@ def tolist(self: Tensor) -> Any:
     return (array.astype(np.float32) if self.dtype is dtypes.bfloat16 else array).tolist()
 
 
-def _array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
-    array = numpy(self.detach() if self.requires_grad and not MODES.grad else self)
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """What np.asarray(t) sees: the memory itself, unless `dtype` or `copy` ask for another. With copy=False that raises ValueError."""
+    array = numpy(self)
     if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(f"unable to avoid a copy: the tensor holds {array.dtype}, and {np.dtype(dtype)} was asked for")
         return array.astype(dtype)
     return array.copy() if copy else array
 
@@ -240,6 +247,13 @@ def to(
     return METHODS["clone"](self) if copy and result is self else result
 
 
+def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
+    """The tensor on another device, as the array API standard spells it. The CPU has no streams: ValueError for one."""
+    if stream is not None:
+        raise ValueError(f"to_device: the CPU has no streams, got stream={stream!r}; pass None")
+    return to(self, device)
+
+
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The type's name ("torch.FloatTensor"), or the tensor converted to `dtype`."""
     if dtype is None:
@@ -254,6 +268,11 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
             "int8": "Char",
             "uint8": "Byte",
             "bool": "Bool",
+            "uint16": "UInt16",
+            "uint32": "UInt32",
+            "uint64": "UInt64",
+            "complex64": "ComplexFloat",
+            "complex128": "ComplexDouble",
         }
         return f"torch.{names.get(self.dtype.name, self.dtype.name)}Tensor"
     if isinstance(dtype, str):
@@ -323,16 +342,6 @@ def reduce_ex(self: Tensor, protocol: int) -> Any:
     return _rebuild, (np.array(host_array(self.detach())), self.dtype.name, self._leaf_flag, type(self))
 
 
-def dlpack(self: Tensor, **kwargs: Any) -> Any:
-    """A DLPack capsule of the memory, shared."""
-    return numpy(self.detach()).__dlpack__(**{k: v for k, v in kwargs.items() if v is not None})
-
-
-def from_dlpack(other: Any) -> Tensor:
-    """A tensor that shares memory with any object that speaks DLPack."""
-    return from_numpy(np.from_dlpack(other))
-
-
 def data_ptr(self: Tensor) -> int:
     """The address of the first element (evaluates what is pending)."""
     base = self if self._base is None else self._base
@@ -372,8 +381,9 @@ def _length(self: Tensor) -> int:
 
 
 METHODS.update(
-    numpy=numpy, item=item, tolist=tolist, to=to, type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
-    __dlpack__=dlpack, __dlpack_device__=lambda self: (1, 0), data_ptr=data_ptr, __float__=_number(float), __int__=_number(int),
+    numpy=numpy, item=item, tolist=tolist, to=to, to_device=to_device,
+    type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
+    data_ptr=data_ptr, __float__=_number(float), __int__=_number(int),
     __complex__=_number(complex),
     __array_wrap__=lambda self, array, context=None, return_scalar=False: FUNCTIONS["tensor"](array), __index__=_index, __len__=_length,
     cpu=lambda self, *a, **k: self, cuda=lambda self, *a, **k: to(self, "cuda"), pin_memory=lambda self, *a: self,
@@ -391,15 +401,15 @@ for _name, _dtype in {
 }.items():  # fmt: skip
     METHODS[_name] = lambda self, memory_format=None, _d=_dtype: to_dtype(self, _d)
 FUNCTIONS.update(
-    from_numpy=from_numpy, from_dlpack=from_dlpack, numel=lambda input: node_of(input).numel, is_tensor=lambda obj: isinstance(obj, Tensor),
+    from_numpy=from_numpy, numel=lambda input: node_of(input).numel, is_tensor=lambda obj: isinstance(obj, Tensor),
     is_floating_point=lambda input: input.dtype.is_floating_point, is_complex=lambda input: input.dtype.is_complex,
 )  # fmt: skip
 _PROPERTIES = {
     "T": lambda self: METHODS["permute"](self, tuple(reversed(range(self.ndim)))), "mT": lambda self: METHODS["transpose"](self, -2, -1),
-    "H": lambda self: METHODS["transpose"](self, 0, 1), "is_cuda": lambda self: False, "is_sparse": lambda self: False,
+    "is_cuda": lambda self: False, "is_sparse": lambda self: False,
     "is_quantized": lambda self: False,
     "is_mps": lambda self: False, "is_meta": lambda self: self.device.type == "meta", "itemsize": lambda self: self.dtype.itemsize,
-    "nbytes": lambda self: self.numel() * self.dtype.itemsize, "real": lambda self: self, "is_nested": lambda self: False,
+    "nbytes": lambda self: self.numel() * self.dtype.itemsize, "is_nested": lambda self: False,
 }  # fmt: skip
 for _name, _function in _PROPERTIES.items():
     METHODS[_name] = property(_function)

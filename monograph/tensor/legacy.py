@@ -50,6 +50,8 @@ def construct(dtype: DType, name: str, args: tuple[Any, ...], kwargs: dict[str, 
             return first.detach().view(first.shape)
         if isinstance(first, Size):
             return FUNCTIONS["empty"](tuple(first), dtype=dtype, device=device)
+        if hasattr(first, "untyped") and hasattr(first, "_flat"):  # a storage
+            return construct(dtype, name, (first._flat,), {})
         if isinstance(first, np.ndarray):
             return FUNCTIONS["tensor"](first.astype(dtype.np), dtype=dtype, device=device)
         if isinstance(first, Sequence | range) and not isinstance(first, str):
@@ -103,6 +105,8 @@ def set_default_tensor_type(kind: Any) -> None:
 
 def _construct_self(self: Tensor, *args: Any, **kwargs: Any) -> None:
     """Tensor(2, 3), Tensor([1.0, 2.0]), Tensor(other): the default dtype, except that a tensor keeps its own."""
+    if type(self).__new__ is not Tensor.__new__:  # a class that makes its tensors itself (`as_subclass` in its __new__)
+        return
     own = args and isinstance(args[0], Tensor)
     made = construct(args[0].dtype if own else dtypes.defaults.floating, "Tensor", args, kwargs)
     self._node, self._simple = made._node, made._simple

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from monograph.core import dtype as dtypes
 from monograph.core.shape import broadcast_all, normalize_dim, numel
 from monograph.graph.node import Node
 from monograph.ops import movement
 from monograph.tensor.core import Size, Tensor
+from monograph.tensor.delivery import deliver, takes_out
 from monograph.tensor.dispatch import apply, cast_node, emit, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, publish
 from monograph.tensor.strides import shape_of, sizes
@@ -22,7 +24,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
         raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     if not tensors:
         raise ValueError("cat(): expected a non-empty list of Tensors")
-    nodes = [read(x) for x in tensors]
+    nodes = [read(x) for x in tensors]  # TypeError for what is no tensor
     to = nodes[0].dtype
     for n in nodes[1:]:
         to = FUNCTIONS["promote_types"](to, n.dtype)
@@ -31,7 +33,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
     if not nodes[0].shape:
         raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
     result = emit(movement.cat, *[cast_node(n, to) for n in nodes], dim=d)
-    return result if out is None else METHODS["copy_"](out, result)
+    if out is not None and not dtypes.can_cast(to, out.dtype):
+        raise TypeError(f"cat(): input types can't be cast to the desired output type {out.dtype.name}")
+    return deliver(result, out)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -114,7 +118,7 @@ def triangle(op: Any) -> Any:
         if len(shape_of(input)) < 2:
             raise RuntimeError(f"{op.name}: input tensor must have at least 2 dimensions")
         result = apply(op, input, diagonal=diagonal)
-        return result if out is None else METHODS["copy_"](out, result)
+        return deliver(result, out, exact=True)
 
     function.__doc__ = f"The {op.name} of the last two dimensions; zeros elsewhere."
     return function
@@ -153,10 +157,9 @@ for _name, _function in {
 }.items():  # fmt: skip
     publish(_name, _function, in_place=_name in ("tril", "triu"))
 METHODS["repeat"] = repeat
+FUNCTIONS["diag"] = takes_out(FUNCTIONS["diag"])
 FUNCTIONS.update(
     cat=cat, concat=cat, concatenate=cat, stack=stack, meshgrid=meshgrid, atleast_1d=_at_least(1), atleast_2d=_at_least(2),
     atleast_3d=_at_least(3),
     broadcast_shapes=lambda *shapes: Size(broadcast_all([tuple(s) for s in shapes])),
-    hstack=lambda tensors: cat(list(_at_least(1)(tuple(tensors))), 0 if tensors[0].ndim < 2 else 1),
-    vstack=lambda tensors: cat(list(_at_least(2)(tuple(tensors))), 0),
 )  # fmt: skip

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from monograph.core import dtype as dtypes
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import compare, elementwise, source
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import deliver
 from monograph.tensor.dispatch import (
     SCALAR_TYPES,
     cast_node,
@@ -25,20 +27,6 @@ from monograph.tensor.dispatch import (
 
 FUNCTIONS: dict[str, Any] = {}  # public functions of this file
 METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
-
-
-def deliver(result: Any, out: Tensor | None) -> Any:
-    """The end of a function with `out=`: writes the result there (resizing as torch does), else returns it."""
-    if out is None:
-        return result
-    node = read(result)
-    if tuple(out.shape) != tuple(node.shape) and out._base is None:
-        if not dtypes.can_cast(node.dtype, out.dtype):
-            raise RuntimeError(f"result type {node.dtype.name} can't be cast to the desired output type {out.dtype.name}")
-        out._write(cast_node(node, out.dtype))
-        return out
-    store(out, node, "out=")
-    return out
 
 
 def publish(name: str, function: Any, method: bool = True, in_place: bool = False) -> Callable[..., Any]:
@@ -63,7 +51,7 @@ def _must_be_tensor(x: Any, name: str) -> None:
         raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(x).__name__}")
 
 
-def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "") -> Callable[..., Tensor]:
+def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "", exact: bool = True) -> Callable[..., Tensor]:
     """A function of one tensor; `floating`: integers and bools are taken as the default floating dtype."""
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
@@ -76,7 +64,7 @@ def unary(name: str, op: OpDef, floating: bool, refuse: str = "", doc: str = "")
             )
         if floating and kind not in "fc":
             x = cast_node(x, dtypes.defaults.floating)
-        return deliver(emit(op, x), out)
+        return deliver(emit(op, x), out, exact)
 
     function.__doc__ = doc or f"{name}(input) of every element."
     return publish(name, function, in_place=True)
@@ -87,7 +75,7 @@ _FLOATING = (
     "sigmoid"
 )
 for _name in _FLOATING.split():
-    unary(_name, getattr(elementwise, _name), True)
+    unary(_name, getattr(elementwise, _name), True, exact=False)
 for _name, _refuse in {"neg": "b", "abs": "", "sign": "", "floor": "b", "ceil": "b", "trunc": "b", "frac": "b", "relu": "b"}.items():
     unary(_name, getattr(elementwise, _name), False, _refuse)
 for _alias, _of in {
@@ -97,7 +85,7 @@ for _alias, _of in {
     FUNCTIONS[_alias] = METHODS[_alias] = FUNCTIONS[_of]
     METHODS[_alias + "_"] = METHODS[_of + "_"]
 for _name in ("isnan", "isinf", "isfinite", "logical_not", "signbit"):
-    unary(_name, getattr(compare, _name), False)
+    unary(_name, getattr(compare, _name), False, exact=_name != "logical_not")
 
 
 def _square(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -113,9 +101,9 @@ def _round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Te
     """Rounds half to even, at `decimals` digits."""
     x = read(input)
     if x.dtype.kind != "f":
-        return deliver(emit(source.clone, x), out)
+        return deliver(emit(source.clone, x), out, exact=True)
     if decimals == 0:
-        return deliver(emit(elementwise.round, x), out)
+        return deliver(emit(elementwise.round, x), out, exact=True)
     scale = scalar_node(10.0 ** abs(decimals), x.dtype)
     y = elementwise.round(x * scale if decimals > 0 else x / scale)
     return deliver(emit(elementwise.div if decimals > 0 else elementwise.mul, y, scale), out)
@@ -127,19 +115,33 @@ publish("round", _round, in_place=True)
 def _bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """~input: flips every bit; logical not for bool."""
     x = read(input)
-    if x.dtype.kind == "f":
+    if x.dtype.kind in "fc":
         raise RuntimeError(f"bitwise_not: not defined for dtype {x.dtype.name}")
-    return deliver(emit(compare.logical_not if x.dtype.kind == "b" else compare.bitwise_not, x), out)
+    return deliver(emit(compare.logical_not if x.dtype.kind == "b" else compare.bitwise_not, x), out, exact=True)
 
 
 publish("bitwise_not", _bitwise_not, in_place=True)
 
 
-def binary(name: str, op: OpDef, floating: bool = False, refuse: str = "", doc: str = "") -> Callable[..., Tensor]:
+def _dividing(a: Any, b: Any, name: str) -> tuple[Node, Node]:
+    """`operands` of a division: where integers are divided by a tensor, it is refused when it turns out to hold a 0."""
+    x, y = operands(a, b, name)
+    if x.dtype.kind in "iu":
+        if isinstance(b, Tensor):
+            y = y if y.op is source.full and y.attrs.value else compare.nonzero_divisor(y)  # type: ignore[attr-defined]
+        elif not isinstance(b, Sym) and b == 0:
+            raise RuntimeError(compare.DIVIDED_BY_ZERO)
+    return x, y
+
+
+def binary(
+    name: str, op: OpDef, floating: bool = False, refuse: str = "", doc: str = "", divides: bool = False
+) -> Callable[..., Tensor]:  # fmt: skip
     """A function of two tensors, or of a tensor and a number."""
+    prepare = floating_operands if floating else _dividing if divides else operands
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-        a, b = floating_operands(input, other, name) if floating else operands(input, other, name)
+        a, b = prepare(input, other, name)
         if a.dtype.kind in refuse:
             raise RuntimeError(f"{name}: not defined for dtype {a.dtype.name}")
         result = emit(op, a, b)
@@ -150,8 +152,10 @@ def binary(name: str, op: OpDef, floating: bool = False, refuse: str = "", doc: 
 
 
 mul = binary("mul", elementwise.mul)
-for _name in ("maximum", "minimum", "fmax", "fmin", "remainder", "fmod"):
+for _name in ("maximum", "minimum", "fmax", "fmin"):
     binary(_name, getattr(elementwise, _name))
+for _name in ("remainder", "fmod"):
+    binary(_name, getattr(elementwise, _name), divides=True)
 for _name in ("atan2", "copysign", "hypot"):
     binary(_name, getattr(elementwise, _name), floating=True)
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -219,6 +223,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:  # noqa: A002
     """other - alpha * input."""
+    _must_be_tensor(input, "rsub")
     return sub(other, input, alpha=alpha)
 
 
@@ -227,7 +232,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
     if rounding_mode == "floor":
         return floor_divide(input, other, out=out)
     if rounding_mode == "trunc":
-        a, b = operands(input, other, "div")
+        a, b = _dividing(input, other, "div")
         if a.dtype.kind in "fc":
             return deliver(emit(elementwise.trunc, elementwise.div(a, b)), out)
         r = elementwise.fmod(a, b)
@@ -239,10 +244,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor
 
 
 def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
-    """floor(input / other); an integer divided by the number 0 raises."""
-    a, b = operands(input, other, "floor_divide")
-    if a.dtype.kind not in "fc" and not isinstance(other, Tensor) and other == 0:
-        raise RuntimeError("ZeroDivisionError")
+    """floor(input / other); an integer divided by 0 raises RuntimeError, by a tensor that holds a 0 when the value is asked for."""
+    a, b = _dividing(input, other, "floor_divide")
     return deliver(emit(elementwise.floor_divide, a, b), out)
 
 
@@ -250,7 +253,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # n
     """input ** exponent; small whole exponents become multiplications."""
     if isinstance(exponent, int | float) and not isinstance(exponent, bool) and isinstance(input, Tensor):
         x = read(input)
-        if x.dtype.kind == "f" or (x.dtype.kind in "iu" and isinstance(exponent, int)):
+        if x.dtype.kind in "fc" or (x.dtype.kind in "iu" and isinstance(exponent, int)):
             special = _power(x, exponent)
             if special is not None:
                 return deliver(special, out)
@@ -265,7 +268,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:  # n
 
 
 def _power(x: Node, n: float) -> Tensor | None:
-    floating = x.dtype.kind == "f"
+    floating = x.dtype.kind in "fc"
     if n == 2:
         return emit(elementwise.square, x)
     if n == 1:
@@ -332,10 +335,20 @@ def _python_operators() -> None:
     in_place = {
         "iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ifloordiv": "floor_divide_", "imod": "remainder_",
         "ipow": "pow_",
-        "iand": "bitwise_and_", "ior": "bitwise_or_", "ixor": "bitwise_xor_",
+        "iand": "bitwise_and_", "ior": "bitwise_or_", "ixor": "bitwise_xor_", "ilshift": "bitwise_left_shift_",
+        "irshift": "bitwise_right_shift_",
     }  # fmt: skip
+
+    def updating(function: Callable[..., Tensor]) -> Callable[..., Any]:
+        def method(self: Tensor, other: Any) -> Any:
+            if isinstance(other, Tensor) or isinstance(other, SCALAR_TYPES):  # noqa: SIM101 - as above
+                return function(self, other)
+            return NotImplemented  # `t -= array` becomes `t = t - array`, as in torch
+
+        return method
+
     for name, method in in_place.items():
-        METHODS[f"__{name}__"] = METHODS[method]
+        METHODS[f"__{name}__"] = updating(METHODS[method])
 
 
 _python_operators()

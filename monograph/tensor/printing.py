@@ -60,11 +60,29 @@ def _float_style(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
     return text, max((len(text(v)) for v in shown), default=1)
 
 
+def _complex_style(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
+    """The real parts in a column of their own, the imaginary ones with their sign behind."""
+    (real, real_width), (imag, imag_width) = _float_style(values.real), _float_style(values.imag)
+    column = real_width if values.ndim else 0
+
+    def text(v: Any) -> str:
+        size = imag(v.imag)
+        return f"{real(v.real).rjust(column)}{'' if size.startswith('-') else '+'}{size}j"
+
+    return text, real_width + imag_width + 1
+
+
 def _style(values: np.ndarray, d: dtypes.dtype) -> tuple[Callable[[Any], str], int]:
+    """(format, width of a column) for all elements; the format fills the column, but for a lone number."""
+    if d.kind == "c":
+        return _complex_style(values)
+    text: Callable[[Any], str]
     if d.kind == "f":
-        return _float_style(values)
-    text: Callable[[Any], str] = (lambda v: str(bool(v))) if d.kind == "b" else str
-    return text, max((len(text(v)) for v in values.ravel()), default=0)
+        text, width = _float_style(values)
+    else:
+        text = (lambda v: str(bool(v))) if d.kind == "b" else str
+        width = max((len(text(v)) for v in values.ravel()), default=0)
+    return (lambda v: text(v).rjust(width)) if values.ndim else text, width
 
 
 def _edges(n: int) -> tuple[range, range] | None:
@@ -86,10 +104,10 @@ def _block(array: np.ndarray, indent: int, summarise: bool, style: tuple[Callabl
     """The text of an array in brackets, to stand `indent` columns from the left."""
     text, width = style
     if not array.ndim:
-        return text(array[()]).rjust(width)
+        return text(array[()])
     edges = _edges(len(array)) if summarise else None
     if array.ndim == 1:
-        items = [text(v).rjust(width) for v in (array if edges is None else array[[*edges[0], *edges[1]]])]
+        items = [text(v) for v in (array if edges is None else array[[*edges[0], *edges[1]]])]
         if edges is not None:
             items.insert(len(edges[0]), " ...")
         per_line = max(1, int((_options["linewidth"] - indent) // (width + 2)))
@@ -105,7 +123,7 @@ def _values(array: np.ndarray, d: dtypes.dtype, indent: int) -> str:
     array = array.astype(np.float32) if d in (dtypes.bfloat16, dtypes.float16) else array
     summarise = array.size > _options["threshold"]
     style = _style(_shown(array) if summarise else array, d)
-    return _block(array, indent, summarise, style if array.ndim else (style[0], 0))
+    return _block(array, indent, summarise, style)
 
 
 def to_string(self: Tensor) -> str:
@@ -126,7 +144,7 @@ def to_string(self: Tensor) -> str:
             parts.append(f"size={tuple(node.shape)}")
     else:
         body = _values(host_array(self), node.dtype, len(name))
-    natural = node.dtype in (dtypes.defaults.floating, dtypes.int64, dtypes.bool_) and (
+    natural = node.dtype in (dtypes.defaults.floating, dtypes.defaults.floating.to_complex(), dtypes.int64, dtypes.bool_) and (
         node.numel != 0 or node.dtype is dtypes.defaults.floating
     )
     if not natural:

@@ -16,7 +16,8 @@ from monograph.core.shape import numel
 from monograph.ops import random as random_ops
 from monograph.ops import source
 from monograph.tensor.core import Tensor, wrap
-from monograph.tensor.creation import from_host, place
+from monograph.tensor.creation import check_device, from_host, place
+from monograph.tensor.delivery import creates_into_out, takes_out
 from monograph.tensor.dispatch import apply, emit, read
 from monograph.tensor.interop import host_array
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
@@ -33,7 +34,7 @@ class Generator:
     """A seeded stream of random numbers: a key and a counter that moves on with every draw."""
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
+        self.device = check_device(device)
         self._seed, self._offset = 67280421310721, 0
 
     def manual_seed(self, seed: int) -> Generator:
@@ -109,6 +110,10 @@ def _floating(op: Any, name: str) -> Any:
         pin_memory: bool = False,
     ) -> Tensor:
         d = dtypes.given(dtype, dtypes.defaults.floating)
+        if d.kind == "c":  # both parts are drawn; normal numbers of variance 1 have half of it in each
+            pairs = _drawn(op, (*sizes(size), 2), d.to_real(), generator)
+            pairs = pairs * math.sqrt(0.5) if op is random_ops.random_normal else pairs  # type: ignore[operator]
+            return place(FUNCTIONS["view_as_complex"](pairs), device, requires_grad)
         if d.kind != "f":
             raise RuntimeError(f"{name}: not implemented for dtype {d.name}")
         return place(_drawn(op, sizes(size), d, generator), device, requires_grad)
@@ -213,6 +218,12 @@ def multinomial(
     shape = tuple(input.shape)
     if len(shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype.name}")
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if shape[-1] > 1 << 24:
+        raise RuntimeError("number of categories cannot exceed 2^24")
     if not replacement and num_samples > shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     weights = _known(input)
@@ -242,7 +253,7 @@ def _filling(draw: Any, name: str) -> Any:
 
 
 def _f(self: Tensor) -> DType:
-    return self.dtype if self.dtype.kind == "f" else dtypes.defaults.floating
+    return self.dtype if self.dtype.kind in "fc" else dtypes.defaults.floating
 
 
 def _uniform(self: Tensor, g: Any, low: float = 0.0, high: float = 1.0, **k: Any) -> Tensor:
@@ -260,17 +271,10 @@ def _random(self: Tensor, g: Any, low: int = 0, high: int | None = None) -> Tens
 
 METHODS.update(
     uniform_=_filling(_uniform, "uniform_"),
-    normal_=_filling(lambda self, g, mean=0.0, std=1.0: randn(self.shape, generator=g, dtype=_f(self)) * std + mean, "normal_"),
     bernoulli_=_filling(lambda self, g, p=0.5: bernoulli(p, generator=g) if isinstance(p, Tensor) else bernoulli(
     FUNCTIONS["empty"](self.shape), p, generator=g), "bernoulli_"),
     random_=_filling(_random, "random_"),
-    exponential_=_filling(lambda self, g, lambd=1.0: -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd,
-    "exponential_"),
     bernoulli=bernoulli, multinomial=multinomial,
-    log_normal_=_filling(lambda self, g, mean=1.0, std=2.0: METHODS["exp"](randn(self.shape, generator=g, dtype=_f(self)) * std + mean),
-    "log_normal_"),
-    cauchy_=_filling(lambda self, g, median=0.0, sigma=1.0: METHODS["tan"]((rand(self.shape, generator=g,
-    dtype=_f(self)) - 0.5) * math.pi) * sigma + median, "cauchy_"),
 )  # fmt: skip
 
 
@@ -285,17 +289,68 @@ def _like(function: Any) -> Any:
         layout: Any = None,
         generator: Generator | None = None,
     ) -> Tensor:  # noqa: A002
-        return function(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad, generator=generator)
+        where = input.device if device is None else device
+        return function(tuple(input.shape), dtype=dtype or input.dtype, device=where, requires_grad=requires_grad, generator=generator)
 
     return like
 
 
+def _randint_like(input: Tensor, low: Any = 0, high: Any = None, *, dtype: DType | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    """Integers from [low, high), or [0, low), in the shape and dtype of another tensor."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **{k: v for k, v in kwargs.items() if k != "memory_format"})
+
+
+def _cauchy(self: Tensor, g: Any, median: float = 0.0, sigma: float = 1.0) -> Tensor:
+    _floating_only("cauchy_", self)
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+    return METHODS["tan"]((rand(self.shape, generator=g, dtype=_f(self)) - 0.5) * math.pi) * sigma + median
+
+
+def _floating_only(name: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f'"{name}" not implemented for \'{x.dtype.name}\'')
+
+
+def _exponential(self: Tensor, g: Any, lambd: float = 1.0) -> Tensor:
+    _floating_only("exponential_", self)
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    return -METHODS["log"](1.0 - rand(self.shape, generator=g, dtype=_f(self))) / lambd
+
+
+def _log_normal(self: Tensor, g: Any, mean: float = 1.0, std: float = 2.0) -> Tensor:
+    _floating_only("log_normal_", self)
+    if std <= 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    return METHODS["exp"](randn(self.shape, generator=g, dtype=_f(self)) * std + mean)
+
+
+def _geometric(self: Tensor, g: Any, p: float) -> Tensor:
+    """The number of trials up to the first success."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    u = rand(self.shape, generator=g, dtype=dtypes.float32)
+    return METHODS["ceil"](METHODS["log"](1.0 - u) / math.log(1 - p)).clamp(min=1)  # type: ignore[attr-defined]
+
+
+def _normal(self: Tensor, g: Any, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    return randn(self.shape, generator=g, dtype=_f(self)) * std + mean
+
+
+METHODS.update(
+    cauchy_=_filling(_cauchy, "cauchy_"), exponential_=_filling(_exponential, "exponential_"),
+    log_normal_=_filling(_log_normal, "log_normal_"), geometric_=_filling(_geometric, "geometric_"), normal_=_filling(_normal, "normal_"),
+)  # fmt: skip
 FUNCTIONS.update(
-    rand=rand, randn=randn, randint=randint, randperm=randperm, bernoulli=bernoulli, normal=normal, multinomial=multinomial,
+    rand=creates_into_out(rand), randn=creates_into_out(randn), randint=creates_into_out(randint), randperm=creates_into_out(randperm),
+    bernoulli=takes_out(bernoulli, exact=False), normal=takes_out(normal, exact=False), multinomial=takes_out(multinomial),
     manual_seed=manual_seed,
     rand_like=_like(rand), randn_like=_like(randn), Generator=Generator, default_generator=default_generator,
     initial_seed=default_generator.initial_seed,
     seed=default_generator.seed, get_rng_state=default_generator.get_state, set_rng_state=default_generator.set_state,
-    randint_like=lambda input, low, high=None, **k: randint(low, high, tuple(input.shape), **k) if high is not None else randint(0, low,
-    tuple(input.shape), **k),
+    randint_like=_randint_like,
 )  # fmt: skip

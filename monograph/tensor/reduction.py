@@ -7,27 +7,32 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from monograph.core import dtype as dtypes
+from monograph.core.late import fetched
 from monograph.core.shape import normalize_dim, normalize_dims
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import compare, elementwise, index, norm, reduce, scan, sort, source
+from monograph.ops.precision import narrow, widen
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import takes_out
 from monograph.tensor.dispatch import cast_node, emit, finish, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, deliver, publish
 
 Dims = int | Sequence[int] | None
 
 
-def _value_pair(name: str, *fields: str) -> Any:
+def value_pair(name: str, *fields: str) -> Any:
+    """The class of a result with several parts that have names."""
     return namedtuple(name, fields)
 
 
-MaxResult = _value_pair("max", "values", "indices")
-MinResult = _value_pair("min", "values", "indices")
-SortResult = _value_pair("sort", "values", "indices")
-TopkResult = _value_pair("topk", "values", "indices")
-MedianResult = _value_pair("median", "values", "indices")
-CummaxResult = _value_pair("cummax", "values", "indices")
+MaxResult = value_pair("max", "values", "indices")
+MinResult = value_pair("min", "values", "indices")
+SortResult = value_pair("sort", "values", "indices")
+TopkResult = value_pair("topk", "values", "indices")
+MedianResult = value_pair("median", "values", "indices")
+AminmaxResult = value_pair("aminmax", "min", "max")
+CummaxResult = value_pair("cummax", "values", "indices")
 
 
 def _axis(dim: Any, kwargs: dict[str, Any]) -> Any:
@@ -106,7 +111,11 @@ Any]) -> Node:  # noqa: A002
     x = _averaging(read(input), name, None)
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
-    return reduce.var(x, dims=_dims(x, dim), keepdim=keep, correction=correction)
+    dims = _dims(x, dim)
+    if x.dtype.kind == "c":  # of both parts
+        parts = [cast_node(p, x.dtype.to_real()) for p in (x, x * -1j)]
+        return elementwise.add(*[reduce.var(p, dims=dims, keepdim=keep, correction=correction) for p in parts])
+    return reduce.var(x, dims=dims, keepdim=keep, correction=correction)
 
 
 def var(
@@ -156,7 +165,8 @@ def _logical(name: str, op: OpDef) -> None:
         keep = _keep(keepdim, kwargs)
         x = read(input)
         result = emit(op, cast_node(x, dtypes.bool_), dims=_dims(x, dim), keepdim=keep)
-        return deliver(emit(elementwise.cast, read(result), dtype=dtypes.uint8) if x.dtype is dtypes.uint8 else result, out)
+        result = emit(elementwise.cast, read(result), dtype=dtypes.uint8) if x.dtype is dtypes.uint8 else result
+        return deliver(result, out, exact=out is not None and out.dtype is not dtypes.uint8)
 
     function.__doc__ = f"Whether {name} element is true, over dimensions."
     publish(name, function)
@@ -171,7 +181,7 @@ def _extreme(name: str, op: OpDef) -> None:
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
-        return deliver(emit(op, x, dims=_dims(x, dim), keepdim=keep), out)
+        return deliver(emit(op, x, dims=_dims(x, dim), keepdim=keep), out, exact=True)
 
     function.__doc__ = f"{name} over dimensions; gradients are shared evenly between equal elements."
     publish(name, function)
@@ -189,7 +199,7 @@ def _position(name: str, op: OpDef) -> Callable[..., Tensor]:
         x = read(input)
         if x.dtype.kind == "b":
             raise RuntimeError(f"{name}: not defined for dtype bool; use x.int().{name}()")
-        return deliver(emit(op, x, dim=None if dim is None else normalize_dim(dim, len(x.shape)), keepdim=keep), out)
+        return deliver(emit(op, x, dim=None if dim is None else normalize_dim(dim, len(x.shape)), keepdim=keep), out, exact=True)
 
     function.__doc__ = f"{name}: the index (int64) of the extreme element along `dim`, or in the flattened tensor."
     return publish(name, function)
@@ -210,11 +220,12 @@ def _with_index(name: str, extreme: OpDef, position: OpDef, pair: Any, elementwi
             return deliver(emit(extreme, x, dims=tuple(range(len(x.shape))), keepdim=False), out)
         d = normalize_dim(dim, len(x.shape))
         if not x.shape:
-            return pair(finish(x), finish(source.constant(0, dtypes.int64)))
+            return deliver(pair(finish(source.clone(x)), finish(source.constant(0, dtypes.int64))), out, exact=True)
         at = position(x, dim=d, keepdim=True)
         values = finish(index.gather(x, at, dim=d))
         indices = finish(at)
-        return pair(values, indices) if keep else pair(METHODS["squeeze"](values, d), METHODS["squeeze"](indices, d))
+        found = pair(values, indices) if keep else pair(METHODS["squeeze"](values, d), METHODS["squeeze"](indices, d))
+        return deliver(found, out, exact=True)
 
     function.__doc__ = f"{name} of all elements; with `dim` a pair (values, indices); with another tensor, element by element."
     publish(name, function)
@@ -266,6 +277,8 @@ _normalised("log_softmax", norm.log_softmax)
 def _scan(name: str, op: OpDef) -> None:
     def function(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None, out: Tensor | None = None) -> Tensor:  # noqa: A002
         x = read(input)
+        if out is not None and dtype is None:
+            dtype = out.dtype
         x = cast_node(x, dtype) if dtype is not None else (cast_node(x, dtypes.int64) if x.dtype.kind not in "fc" else x)
         return deliver(emit(op, x, dim=normalize_dim(dim, len(x.shape))), out)
 
@@ -337,8 +350,14 @@ def norm_(
     """The vector p-norm over dimensions (all by default); "fro" is the 2-norm."""
     x = read(input)
     x = cast_node(x, dtype) if dtype is not None else x
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fc":
         raise RuntimeError(f"norm(): expected a floating-point tensor, got {x.dtype.name}; use x.float()")
+    if p == "nuc":
+        dims = tuple(range(len(x.shape))) if dim is None else dim
+        return fetched("linear algebra", "the nuclear norm").matrix_norm(finish(x), "nuc", dims, keepdim, out=out)
+    x = elementwise.abs(x) if x.dtype.kind == "c" else x
+    kept = x.dtype
+    x = widen(x)  # a sum of powers would overflow in half precision
     dims = _dims(x, dim)
     if p in (2, 2.0, "fro", None):
         result = _root(reduce.sum(elementwise.square(x), dims=dims, keepdim=keepdim))
@@ -355,16 +374,33 @@ def norm_(
         result = elementwise.pow(
             reduce.sum(elementwise.pow(elementwise.abs(x), q), dims=dims, keepdim=keepdim), source.constant(1.0 / p, x.dtype)
         )
-    return deliver(finish(result), out)
+    return deliver(finish(narrow(result, kept)), out)
 
 
 publish("norm", norm_)
 publish("count_nonzero", lambda input, dim=None: sum(FUNCTIONS["ne"](input, 0), dim))
-publish("nansum", lambda input, dim=None, keepdim=False: sum(FUNCTIONS["where"](FUNCTIONS["isnan"](input), 0.0, input), dim, keepdim))
-publish(
-    "aminmax",
-    lambda input, *, dim=None, keepdim=False: (
-        FUNCTIONS["amin"](input, () if dim is None else dim, keepdim),
-        FUNCTIONS["amax"](input, () if dim is None else dim, keepdim),
-    ),
-)
+
+
+def nansum(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None, out: Tensor | None = None  # noqa: A002
+) -> Tensor:  # fmt: skip
+    """The sum over dimensions with NaN taken as zero."""
+    if input.dtype.kind == "c":
+        raise RuntimeError("nansum does not support complex inputs")
+    x = FUNCTIONS["where"](FUNCTIONS["isnan"](input), 0.0, input) if input.dtype.kind == "f" else input
+    return sum(x, dim, keepdim, dtype=dtype, out=out)
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None) -> Any:  # noqa: A002
+    """The smallest and the largest element, of all or along `dim`."""
+    over = tuple(range(len(input.shape))) if dim is None else normalize_dim(dim, len(input.shape))
+    if dim is None and not input.numel():  # type: ignore[attr-defined]
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    found = AminmaxResult(FUNCTIONS["amin"](input, over, keepdim), FUNCTIONS["amax"](input, over, keepdim))
+    return deliver(found, out, exact=True)
+
+
+publish("nansum", nansum)
+publish("aminmax", aminmax)
+for _name in ("sort", "argsort", "topk", "cummax", "cummin", "median"):
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name])

@@ -8,6 +8,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.shape import broadcast
 from monograph.ops import activation, compare, elementwise, source
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import takes_out
 from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, operands, read, scalar_node
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, div, publish
 
@@ -28,7 +29,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
         a, b = cast_node(a, to), cast_node(b, to)
     else:
         a, b = operands(input, other, "where")
-    return deliver(emit(elementwise.where, c, a, b), out)
+    return deliver(emit(elementwise.where, c, a, b), out, exact=True)
 
 
 FUNCTIONS["where"] = where
@@ -53,6 +54,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A00
 publish("masked_fill", masked_fill, in_place=True)
 
 
+def _tensor(x: Any, name: str) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+    return x
+
+
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """Limits every element to [min, max]; NaN stays NaN. Bounds are numbers or tensors, at least one given."""
     if min is None and max is None:
@@ -73,8 +80,10 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 publish("clamp", clamp, in_place=True)
 FUNCTIONS["clip"] = METHODS["clip"] = clamp
 METHODS["clip_"] = METHODS["clamp_"]
-publish("clamp_min", lambda input, min: clamp(input, min=min), in_place=True)
-publish("clamp_max", lambda input, max: clamp(input, max=max), in_place=True)
+publish("clamp_min", lambda input, min: clamp(_tensor(input, "clamp_min"), min=min), in_place=True)
+publish("clamp_max", lambda input, max: clamp(_tensor(input, "clamp_max"), max=max), in_place=True)
+for _name in ("clamp_min", "clamp_max"):
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name], exact=False)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
@@ -84,7 +93,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
     return emit(activation.lerp, a, b, w)
 
 
-publish("lerp", lerp, in_place=True)
+FUNCTIONS["lerp"] = takes_out(publish("lerp", lerp, in_place=True), exact=False)
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
@@ -108,9 +117,12 @@ publish("addcdiv", addcdiv, in_place=True)
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:  # noqa: A002
     """|input - other| <= atol + rtol * |other|, element by element."""
     a, b = read(input), read(other)
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
     if a.dtype is not b.dtype:
         raise RuntimeError(f"{a.dtype.name} did not match {b.dtype.name}")
-    to = a.dtype if a.dtype.kind == "f" else dtypes.float64
+    to = a.dtype if a.dtype.kind in "fc" else dtypes.float64
     x, y = cast_node(a, to), cast_node(b, to)
     bound = elementwise.abs(y) * rtol + atol
     near = compare.le(elementwise.abs(elementwise.sub(x, y)), bound)

@@ -9,6 +9,8 @@ from monograph.core.modes import MODES
 from monograph.core.shape import contiguous_strides, numel
 from monograph.core.symbol import Sym
 from monograph.ops import views
+from monograph.ops.complex_parts import bitcast
+from monograph.ops.strided import as_strided
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import read
 
@@ -49,6 +51,7 @@ def layout(input: Tensor) -> tuple[tuple[Any, ...], Any]:  # noqa: A002
     shape = tuple(input._base._type().shape)
     result: tuple[Any, ...] = contiguous_strides(shape)
     offset: Any = 0
+    item = input._base._type().dtype.itemsize
     for op, a in input._steps:
         if op is views.permute:
             result, shape = tuple([result[d] for d in a.dims]), tuple([shape[d] for d in a.dims])
@@ -69,6 +72,15 @@ def layout(input: Tensor) -> tuple[tuple[Any, ...], Any]:  # noqa: A002
             offset = offset + max(-a.offset, 0) * result[a.dim1] + max(a.offset, 0) * result[a.dim2]
             result = (*[result[i] for i in rest], result[a.dim1] + result[a.dim2])
             shape = (*[shape[i] for i in rest], max(n, 0))
+        elif op is as_strided:
+            result, shape, offset = a.strides, a.shape, a.offset
+        elif op is bitcast:
+            shrinks = a.dtype.itemsize // item or 1
+            grows = item // a.dtype.itemsize or 1
+            if shrinks != grows and shape:
+                result = (*[s * grows // shrinks for s in result[:-1]], 1)
+                shape = (*shape[:-1], shape[-1] * grows // shrinks)
+            offset, item = offset * grows // shrinks, a.dtype.itemsize
         elif op is views.unfold:
             count = (shape[a.dim] - a.size) // a.step + 1
             result = (*result[: a.dim], result[a.dim] * a.step, *result[a.dim + 1 :], result[a.dim])

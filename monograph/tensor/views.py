@@ -23,12 +23,12 @@ def reshape(input: Tensor, *shape: Any, **given: Any) -> Tensor:  # noqa: A002
 
 
 def view(input: Tensor, *shape: Any, **given: Any) -> Tensor:  # noqa: A002
-    """`reshape` that shares memory; `view(dtype)` reinterprets nothing here and is refused.
+    """`reshape` that shares memory; `view(dtype)` reads the same memory as another dtype (see `view_dtype`).
 
     Raises RuntimeError where torch's strides could not express it (after `transpose`, say): use `reshape` or `contiguous` there.
     """
-    if len(shape) == 1 and isinstance(shape[0], DType):
-        raise TypeError(f"view({shape[0]}): bits cannot be reinterpreted; use .to({shape[0]}) to convert the values")
+    if "dtype" in given or (len(shape) == 1 and isinstance(shape[0], DType)):
+        return FUNCTIONS["_view_dtype"](input, given.get("dtype", shape[0] if shape else None))
     new = infer_reshape(shape_of(input), sizes(shape, given))
     if not viewable(input, new):
         raise ShapeError(
@@ -143,8 +143,15 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:  # noqa:
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:  # noqa: A002
     """A view of `length` elements along `dim` from `start` on."""
     old = shape_of(input)
+    if not old:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = normalize_dim(dim, len(old))
-    start = int(start)
+    if isinstance(start, Tensor):
+        if start.ndim or start.dtype.kind not in "iu":
+            raise RuntimeError(f"start must be an 0-dim integral Tensor, got {start.dtype.name}{list(start.shape)}.")
+        start = int(start)
+    if isinstance(start, int) and isinstance(old[d], int) and not -old[d] <= start <= old[d]:
+        raise DimensionError(f"start out of range (expected to be in range of [{-old[d]}, {old[d]}], but got {start})")
     begin = start + old[d] if start < 0 else start
     if begin < 0 or length < 0 or begin + length > old[d]:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({old[d]}).")
@@ -172,8 +179,12 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:  # noqa: A002
     return squeeze(narrow(input, d, index + n if index < 0 else index, 1), d)
 
 
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of equal length (the last may be shorter), or of the lengths given."""
+def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
+    """Views of equal length (the last may be shorter), or of the lengths given. `split_size`: the method's name of the length."""
+    if split_size_or_sections is None:
+        if split_size is None:
+            raise TypeError("split() missing 1 required positional argument: 'split_size_or_sections' (or 'split_size')")
+        split_size_or_sections = split_size
     old = shape_of(tensor)
     d = normalize_dim(dim, len(old))
     n = old[d]
@@ -220,6 +231,11 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A0
     n = input.ndim
     s = [normalize_dim(d, n) for d in (source if isinstance(source, tuple | list) else (source,))]
     d = [normalize_dim(k, n) for k in (destination if isinstance(destination, tuple | list) else (destination,))]
+    if len(s) != len(d):
+        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({s}) and destination ({d}) should be as many")
+    for name, dims in (("source", s), ("destination", d)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
     order: list[int | None] = [None] * n
     for a, b in zip(s, d, strict=True):
         order[b] = a
@@ -229,6 +245,10 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:  # noqa: A0
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:  # noqa: A002
     """A view of all windows of `size` along a dimension; the window is the last dimension."""
+    if not shape_of(input):
+        d = normalize_dim(dimension, 0)
+        flat = unfold(reshape(input, 1), d, size, step)
+        return reshape(flat, size)
     n = shape_of(input)[normalize_dim(dimension, input.ndim)]
     if size > n:
         raise RuntimeError(f"maximum size for tensor at dimension {dimension} is {n} but size is {size}")
@@ -247,8 +267,10 @@ def _reshape_in_place(self: Tensor, changed: Tensor) -> Tensor:
         base = wrap(self._node)
         base._leaf_flag, base._simple = self._leaf_flag, self._simple
         self._base, self._steps, self._node, self._simple = base, changed._steps, None, False
+        self._base._version_count = self._version_count + 1
     else:
         self._steps = changed._steps
+        self._base._version_count += 1
     self._seen = None
     return self
 

@@ -165,9 +165,9 @@ def _compare_tensors(actual: _Values, expected: _Values, where: str, settings: _
 def _wide(array: np.ndarray, other: DType) -> np.ndarray:
     """The values in a dtype in which differences neither wrap around nor are rounded away."""
     own = dtypes.from_numpy(array.dtype)
-    common = dtypes.promote(own, other)
-    if common.kind in "bui":
+    if own.kind in "bui" and other.kind in "bui":
         return array.astype(np.int64)
+    common = dtypes.promote(own, other)
     return array.astype(np.float32 if common.itemsize == 2 else common.np)
 
 

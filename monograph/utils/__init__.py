@@ -1,5 +1,5 @@
 """torch.utils' paths, for scripts that import by them: `utils.data` is the data room."""
 
-from monograph.utils import checkpoint, data
+from monograph.utils import checkpoint, data, dlpack
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "dlpack"]

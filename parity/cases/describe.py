@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.frames import FLOATS, HALVES, INTS, to_tensor
+from parity.frames import COMPLEX, FLOATS, HALVES, INTS, WIDE_UNSIGNED, to_tensor
 
 LAYOUTS = ("contiguous", "transposed", "strided", "expanded")
 
@@ -34,6 +34,11 @@ class Input:
         if self.distinct:
             values = np.linspace(self.low, self.high, max(count, 1))[:count]
             return rounded(rng.permutation(values).reshape(self.shape), dtype)
+        if dtype in COMPLEX:
+            imaginary = rng.uniform(0.2, 0.9, self.shape) * rng.choice((-1, 1), self.shape)
+            return np.asarray(rng.uniform(self.low, self.high, self.shape) + 1j * imaginary).astype(dtype)
+        if dtype in WIDE_UNSIGNED:
+            return rng.integers(max(int(self.low), 0), int(self.high) + 1, self.shape).astype(dtype)
         if dtype == "bool":
             return rng.random(self.shape) < 0.5
         if dtype in INTS:

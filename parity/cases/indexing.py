@@ -74,7 +74,7 @@ WRITES = [
     write("y[:, 0] -= 1.5", dtypes=FLOATS),
     write("y[t.tensor([0, 0, 1])] += 1", dtypes=FLOATS),
     write("y[1:3, 2] = t.tensor([1.5, 2.5])", dtypes=(*FLOATS, "int64")),
-    write("y.fill_diagonal_(7)", dtypes=FLOATS, absent=True),
+    write("y.fill_diagonal_(7)", dtypes=FLOATS),
     write("y.index_put_((t.tensor([0, 0, 1]),), x[:3], accumulate=True)", dtypes=FLOATS),
     write("y.masked_fill_(r[0], 2)", mask(4, 5)),
     write("y.masked_scatter_(r[0], x.flatten())", mask(4, 5), dtypes=FLOATS, layouts=("contiguous",)),

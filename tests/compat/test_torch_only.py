@@ -150,3 +150,41 @@ def test_hub_reads_what_is_there(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "w.pt"]
     with pytest.raises(NotImplementedError, match="runs code"):
         mg.hub.load("a/b", "c")
+
+
+def test_a_mesh_of_one_process() -> None:
+    dist = mg.distributed
+    mesh = dist.init_device_mesh("cpu", (1, 1), mesh_dim_names=("data", "model"))
+    try:
+        assert (mesh.shape, mesh.size(), mesh["model"].ndim, mesh.get_coordinate()) == ((1, 1), 1, 1, [0, 0])
+        assert isinstance(mesh, dist.device_mesh.DeviceMesh) and dist.is_initialized()
+        with pytest.raises(KeyError, match="pipeline"):
+            mesh["pipeline"]
+        with pytest.raises(RuntimeError, match="one process"):
+            dist.init_device_mesh("cpu", (2,))
+    finally:
+        dist.destroy_process_group()
+
+
+def test_nothing_is_distributed() -> None:
+    from monograph.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
+
+    assert Shard(1).is_shard(1) and not Shard(1).is_shard(0) and Replicate().is_replicate() and Partial().is_partial("sum")
+    assert Shard(0) == Shard(0) and not isinstance(mg.ones(2), DTensor)
+    with pytest.raises(NotImplementedError, match="one process"):
+        distribute_tensor(mg.ones(2))
+
+
+def test_associative_scan() -> None:
+    from monograph._higher_order_ops.associative_scan import associative_scan
+
+    a, b = mg.tensor([0.5, 2.0, 1.0, 3.0, 0.25]), mg.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    _, h = associative_scan(lambda left, right: (left[0] * right[0], right[0] * left[1] + right[1]), (a, b), 0)
+    state, wanted = 0.0, []
+    for x, y in zip(a.tolist(), b.tolist(), strict=True):
+        state = x * state + y
+        wanted.append(state)
+    assert h.tolist() == pytest.approx(wanted)
+    assert associative_scan(lambda x, y: x + y, mg.arange(4), 0, reverse=True).tolist() == [6, 6, 5, 3]
+    with pytest.raises(ValueError, match="Combine_mode"):
+        associative_scan(lambda x, y: x, a, 0, combine_mode="serial")

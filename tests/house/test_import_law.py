@@ -25,12 +25,18 @@ EXTERNAL = {
     "engine": {"numpy", "safetensors"},
     "tensor": {"numpy"},
     "linalg": {"numpy"},
+    "sparse": {"numpy"},
+    "fft": {"numpy"},
+    "signal": {"numpy"},
     "serialization": {"numpy", "safetensors"},
     "testing": {"numpy"},
+    "array_api": {"numpy"},
     "nn": {"numpy"},
     "optim": {"numpy"},
-    "data": {"numpy"},
+    "data": {"numpy", "safetensors"},
     "utils": {"numpy"},
+    "metrics": {"numpy"},
+    "train": {"numpy"},
 }
 
 

@@ -15,7 +15,7 @@ from monograph.graph.node import record
 from monograph.graph.op import OpDef, Sample
 from monograph.ops import linalg as factorizations
 from monograph.ops import linalg_lu, linalg_solve, linalg_spectral, matrix_exp
-from tests.ops.record_checks import GradientCase, inputs_of, nodes_for
+from tests.ops.record_checks import GradientCase, inputs_of, nodes_for, samples
 from tests.targets.test_cpu_records import check
 
 rng = np.random.default_rng(0)
@@ -33,11 +33,11 @@ def tensor(a: np.ndarray, grad: bool = False) -> Any:
 MODULES = (factorizations, linalg_solve, linalg_spectral, linalg_lu, matrix_exp)
 HOMES = ("monograph.ops.linalg", "monograph.ops.matrix")
 OPS = {id(op): op for m in MODULES for op in vars(m).values() if isinstance(op, OpDef) and op.infer.__module__.startswith(HOMES)}
-GOOD = [(op, s) for op in OPS.values() for s in op.samples() if s.error is None]
-BAD = [(op, s) for op in OPS.values() for s in op.samples() if s.error is not None]
+GOOD, GOOD_NAMES = samples(True, OPS.values())
+BAD, BAD_NAMES = samples(False, OPS.values())
 
 
-@pytest.mark.parametrize("case", range(len(GOOD)), ids=[f"{op.name}-{i}" for i, (op, _) in enumerate(GOOD)])
+@pytest.mark.parametrize("case", range(len(GOOD)), ids=GOOD_NAMES)
 def test_record(case: int) -> None:
     op, sample = GOOD[case]
     check(op, sample, None, rtol=max(2e-5, sample.tolerance), atol=max(1e-6, sample.tolerance))
@@ -47,7 +47,7 @@ def test_record(case: int) -> None:
     MODES.pending.clear()
 
 
-@pytest.mark.parametrize("case", range(len(BAD)), ids=[f"{op.name}-{i}" for i, (op, _) in enumerate(BAD)])
+@pytest.mark.parametrize("case", range(len(BAD)), ids=BAD_NAMES)
 def test_bad_operands_are_refused_when_recorded(case: int) -> None:
     op, sample = BAD[case]
     assert isinstance(sample, Sample)
@@ -59,26 +59,34 @@ def test_bad_operands_are_refused_when_recorded(case: int) -> None:
 
 
 def slopes(function: Callable[[Any], Any], a: np.ndarray) -> None:
-    """First and second derivatives of sum(weights * function(x)) against central differences."""
-    weights = [rng.normal(size=tuple(o.shape)) for o in outputs(function(tensor(a)))]
+    """First and second derivatives of Re(sum(weights * function(x))) against central differences."""
+
+    def drawn(like: Any) -> np.ndarray:
+        values = rng.normal(size=tuple(like.shape))
+        return values + 1j * rng.normal(size=values.shape) if "complex" in str(like.dtype) else values
+
+    weights = [drawn(o) for o in outputs(function(tensor(a)))]
 
     def total(x: Any) -> Any:
-        return sum((o * tensor(w)).sum() for o, w in zip(outputs(function(x)), weights, strict=True))
+        return sum(mg.real((o * tensor(w)).sum()) for o, w in zip(outputs(function(x)), weights, strict=True))
 
-    direction, second_weights, step = rng.normal(size=a.shape), tensor(rng.normal(size=a.shape)), 1e-5
+    direction, second_weights, step = drawn(a), tensor(drawn(a)), 1e-5
 
     def slope(at: np.ndarray, order: int) -> Any:
         x = tensor(at, grad=True)
         (g,) = mg.autograd.grad(total(x), x, create_graph=order > 1)
-        return g if order == 1 else mg.autograd.grad((g * second_weights).sum(), x)[0]
+        return g if order == 1 else mg.autograd.grad(mg.real((g * second_weights).sum()), x)[0]
 
     def difference(value: Callable[[np.ndarray], float]) -> float:
         return (value(a + step * direction) - value(a - step * direction)) / (2 * step)
 
+    def along(g: np.ndarray) -> float:
+        return float((np.conj(g) * direction).sum().real)
+
     first = difference(lambda at: total(tensor(at)).item())
-    np.testing.assert_allclose(float((slope(a, 1).numpy() * direction).sum()), first, rtol=1e-6, atol=1e-7)
-    second = difference(lambda at: float((slope(at, 1) * second_weights).sum().item()))
-    np.testing.assert_allclose(float((slope(a, 2).numpy() * direction).sum()), second, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(along(slope(a, 1).numpy()), first, rtol=1e-6, atol=1e-7)
+    second = difference(lambda at: mg.real((slope(at, 1) * second_weights).sum()).item())
+    np.testing.assert_allclose(along(slope(a, 2).numpy()), second, rtol=1e-5, atol=1e-6)
 
 
 def outputs(value: Any) -> list[Any]:
@@ -86,13 +94,13 @@ def outputs(value: Any) -> list[Any]:
 
 
 def symmetric(x: Any) -> Any:
-    return x @ x.mT + mg.eye(x.shape[-1], dtype=x.dtype)
+    return x @ x.mH + mg.eye(x.shape[-1], dtype=x.dtype)
 
 
 SMOOTH = {
     "cholesky": lambda x: linalg.cholesky(symmetric(x)),
     "cholesky upper": lambda x: linalg.cholesky(symmetric(x), upper=True),
-    "eigh": lambda x: (lambda w, v: (w, v**2))(*linalg.eigh(symmetric(x))),
+    "eigh": lambda x: (lambda w, v: (w, v.abs() ** 2))(*linalg.eigh(symmetric(x))),
     "eigvalsh": lambda x: linalg.eigvalsh(symmetric(x)),
     "cholesky_solve": lambda x: mg.cholesky_solve(x, linalg.cholesky(symmetric(x))),
     "lu": lambda x: linalg.lu(x)[1:],
@@ -102,14 +110,19 @@ SMOOTH = {
     "nuc": lambda x: linalg.matrix_norm(x, "nuc"),
     "cond": lambda x: linalg.cond(x),
     "slogdet": lambda x: linalg.slogdet(x).logabsdet,
+    "eig": lambda x: (lambda w, v: (w, v.abs() ** 2))(*linalg.eig(x)),
+    "svd": lambda x: (lambda u, s, vh: (u.abs() ** 2, s, vh.abs() ** 2, u @ vh))(*linalg.svd(x[..., :2], full_matrices=False)),
+    "lu_solve left": lambda x: linalg.lu_solve(*linalg.lu_factor(x), x, left=False),
+    "lu_solve adjoint": lambda x: linalg.lu_solve(*linalg.lu_factor(x), x, adjoint=True),
     "householder": lambda x: linalg.householder_product(x, x[..., 0, :]),
     "multi_dot": lambda x: linalg.multi_dot([x[0], x[1], x[0]]) if x.ndim == 3 else x,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_of_both_orders(name: str) -> None:
-    slopes(SMOOTH[name], BATCH)
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_gradients_of_both_orders(name: str, kind: str) -> None:
+    slopes(SMOOTH[name], BATCH if kind == "real" else BATCH + 1j * np.flip(BATCH, -1))
 
 
 # ---- values ----
@@ -246,3 +259,82 @@ def test_inside_a_compiled_function() -> None:
     for scale in (1.0, 2.0):
         got = step(tensor(SQUARE * scale), tensor(np.ones((4, 1)))).item()
         np.testing.assert_allclose(got, np.linalg.solve(SQUARE * scale, np.ones((4, 1))).sum())
+
+
+def test_least_squares_of_half_known_systems_have_torchs_gradients() -> None:
+    a = tensor(TALL, grad=True)
+    values = linalg.lstsq(a, tensor(TALL), driver="gelsd").singular_values
+    assert not values.requires_grad  # as in torch: only the solution and the residuals are differentiable
+
+
+def test_hermitian_pseudo_inverse_reads_the_lower_triangle() -> None:
+    lower = np.tril(DEFINITE)
+    np.testing.assert_allclose(linalg.pinv(tensor(lower), hermitian=True).numpy(), np.linalg.inv(DEFINITE), rtol=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2, np.inf, "fro", "nuc"])
+def test_matrix_norms_of_nothing_are_zero(order: Any) -> None:
+    assert linalg.norm(mg.zeros(0, 3), order).item() == 0.0
+
+
+def test_norms_in_half_precision_do_not_overflow() -> None:
+    assert linalg.vector_norm(mg.tensor([8.5], dtype=mg.float16), 6).item() == 8.5
+    assert mg.tensor([300.0, 400.0], dtype=mg.float16).norm().item() == 500.0
+
+
+def test_householders_vectors() -> None:
+    reflectors, tau = mg.geqrf(tensor(TALL))
+    r = np.linalg.qr(TALL, "complete")[1]
+    np.testing.assert_allclose(np.abs(np.triu(reflectors.numpy())[:3]), np.abs(r[:3]), rtol=1e-9)
+    other = rng.normal(size=(5, 2))
+    for transpose in (False, True):
+        whole = linalg.householder_product(mg.cat([reflectors, mg.zeros(5, 2, dtype=mg.float64)], 1), tau)
+        matrix = whole.T if transpose else whole
+        left = mg.ormqr(reflectors, tau, tensor(other), True, transpose)
+        np.testing.assert_allclose(left.numpy(), (matrix @ tensor(other)).numpy(), atol=1e-12)
+        right = mg.ormqr(reflectors, tau, tensor(other.T), False, transpose)
+        np.testing.assert_allclose(right.numpy(), (tensor(other.T) @ matrix).numpy(), atol=1e-12)
+    with pytest.raises(RuntimeError, match=r"must be equal to input\.shape"):
+        mg.ormqr(reflectors, tau, tensor(other[:3]))
+
+
+def test_older_names_of_solvers() -> None:
+    lower = np.tril(SQUARE) + 3 * np.eye(4)
+    solution, copy = mg.triangular_solve(tensor(SQUARE), tensor(lower), upper=False)
+    np.testing.assert_allclose(lower @ solution.numpy(), SQUARE, atol=1e-9)
+    assert copy.tolist() == lower.tolist()
+    factors, pivots, info = mg.lu(tensor(SQUARE), get_infos=True)
+    assert info.item() == 0
+    np.testing.assert_allclose((SQUARE @ mg.lu_solve(tensor(TALL[:4]), factors, pivots).numpy()), TALL[:4], atol=1e-9)
+
+
+def test_low_rank_approximations() -> None:
+    exact = TALL @ rng.normal(size=(3, 6))
+    u, s, v = mg.svd_lowrank(tensor(exact), q=3)
+    np.testing.assert_allclose((u * s @ v.T).numpy(), exact, atol=1e-9)
+    u, s, v = mg.pca_lowrank(tensor(exact), q=3)
+    np.testing.assert_allclose((u * s @ v.T).numpy(), exact - exact.mean(0), atol=1e-9)
+    with pytest.raises(ValueError, match="not greater than min"):
+        mg.svd_lowrank(tensor(exact), q=9)
+
+
+def test_products_added_to_a_tensor() -> None:
+    m, v, w = tensor(SQUARE), tensor(SQUARE[0]), tensor(SQUARE[1])
+    np.testing.assert_allclose(mg.addmv(v, m, w, beta=2, alpha=0.5).numpy(), 2 * SQUARE[0] + 0.5 * SQUARE @ SQUARE[1])
+    np.testing.assert_allclose(mg.addr(m, v, w, alpha=3).numpy(), SQUARE + 3 * np.outer(SQUARE[0], SQUARE[1]))
+    np.testing.assert_allclose(mg.addbmm(tensor(BATCH[0]), tensor(BATCH), tensor(BATCH)).numpy(), BATCH[0] + (BATCH @ BATCH).sum(0))
+    nothing_read = mg.addmm(mg.full((4, 4), float("nan"), dtype=mg.float64), m, m, beta=0)
+    np.testing.assert_allclose(nothing_read.numpy(), SQUARE @ SQUARE)
+    with pytest.raises(RuntimeError, match="same dtype"):
+        mg.addmm(m.float(), m, m)
+    with pytest.raises(RuntimeError, match="must not be a floating point"):
+        mg.addr(m.long(), v.long(), w.long(), beta=1.5)
+
+
+def test_einsum_with_lists_and_tensordot_with_ones() -> None:
+    m = tensor(SQUARE)
+    np.testing.assert_allclose(mg.einsum(m, [0, 1], m, [1, 2], [0, 2]).numpy(), SQUARE @ SQUARE)
+    assert mg.einsum("i->", mg.ones(300, dtype=mg.int8)).item() == 300
+    assert mg.tensordot(mg.ones(1, 1, 1), mg.ones(2, 1, 2), dims=([0, 1], [2, 0])).tolist() == [[4.0]]
+    with pytest.raises(RuntimeError, match="contracted dimensions need to match"):
+        mg.tensordot(m, mg.ones(3, 4, dtype=mg.float64), 1)

@@ -102,7 +102,11 @@ def test_attributes_are_hashable_and_canonical(op: OpDef, sample: Sample) -> Non
 @having(Trait.COMMUTATIVE)
 def test_commutative_ops_commute(op: OpDef, sample: Sample) -> None:
     x, y = inputs_of(sample)
-    assert_equal(apply(op, sample.attrs, x, y), apply(op, sample.attrs, y, x))
+    first, second = apply(op, sample.attrs, x, y), apply(op, sample.attrs, y, x)
+    if first.dtype.kind == "c":  # where a complex product is fused, the order shows in the last bit
+        assert_same(first, second, 1e-14)
+    else:
+        assert_equal(first, second)
 
 
 @having(Trait.IDEMPOTENT)

@@ -158,7 +158,7 @@ def test_bombs() -> None:
         (b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', "truncated"),
         (b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', "has 4 bytes"),
         (b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}', "non-negative"),
-        (b'{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}', "F8_E4M3"),
+        (b'{"a":{"dtype":"F4_E2M1","shape":[4],"data_offsets":[0,4]}}', "F4_E2M1"),
         (b'{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}', "no overlaps"),
         (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', "no gaps"),
         (b"{" + b'"a":' * 1 + b"[" * 5000, "no JSON"),

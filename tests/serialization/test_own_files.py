@@ -8,6 +8,8 @@ import json
 import os
 import zipfile
 from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,27 @@ def test_a_whole_module() -> None:
     assert back(x).tolist() == model(x).tolist()
     with mg.serialization.safe_globals([Tied]):
         assert type(through(model)) is Tied
+
+
+class Strategy(Enum):
+    STEPS = "steps"
+
+
+@dataclass
+class Settings:
+    rate: float
+    strategy: Strategy
+    inner: Settings | None = None
+
+
+def test_a_dataclass_is_its_fields() -> None:
+    file = io.BytesIO()
+    mg.save({"settings": Settings(0.1, Strategy.STEPS, Settings(1.0, Strategy.STEPS))}, file)
+    file.seek(0)
+    found = mg.load(file)["settings"]
+    assert (type(found), found.rate, found.strategy, found.inner.rate) == (argparse.Namespace, 0.1, "steps", 1.0)
+    with pytest.raises(TypeError, match=r"settings\.inner is a builtins\.object"):
+        mg.save({"settings": Settings(0.1, Strategy.STEPS, object())}, io.BytesIO())
 
 
 def test_what_is_no_data_is_refused_with_its_place() -> None:

@@ -83,8 +83,22 @@ def test_a_pickled_object_is_refused_by_name() -> None:
 
 
 def test_an_unknown_dtype_is_refused_by_name() -> None:
-    with pytest.raises(ArtifactError, match=r"torch\.uint16"):
-        mg.load(FILES / "unsigned.pt")
+    with pytest.raises(ArtifactError, match=r"torch\.complex32"):
+        mg.load(FILES / "complex32.pt")
+
+
+def test_eight_bit_floats() -> None:
+    found = mg.load(FILES / "float8.pt")
+    assert {name: (t.dtype.name, t.to(mg.float32).tolist()) for name, t in found.items()} == {
+        f"float8_{name}": (f"float8_{name}", [1.0, 0.25, 16.0]) for name in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e8m0fnu")
+    }
+
+
+def test_wide_unsigned_dtypes() -> None:
+    found = mg.load(FILES / "unsigned.pt")
+    assert {name: (t.dtype, t.tolist()) for name, t in found.items()} == {
+        name: (getattr(mg, name), [0, 1, mg.iinfo(getattr(mg, name)).max]) for name in ("uint16", "uint32", "uint64")
+    }
 
 
 def test_map_location() -> None:

@@ -10,6 +10,10 @@ from scipy import special as scipy_special
 
 import monograph as mg
 from monograph import special
+from monograph.core.modes import MODES
+from monograph.ops import special_bessel
+from tests.ops.record_checks import GradientCase, samples
+from tests.targets.test_cpu_records import check
 
 X = np.concatenate([np.linspace(-6, 6, 49) + 0.013, [30.0, -30.0, 1e-8]])
 POSITIVE = np.concatenate([np.linspace(0.02, 8, 40), [1e-5, 50.0, 700.0]])
@@ -127,3 +131,71 @@ def test_second_gradients() -> None:
             curved = (function(x + 1e-3) - 2 * function(x) + function(x - 1e-3)) / 1e-6
         np.testing.assert_allclose(slope.detach().numpy(), first.numpy(), rtol=1e-7)
         np.testing.assert_allclose(second.numpy(), curved.numpy(), rtol=1e-4, atol=1e-6)
+
+
+BESSEL = {
+    "bessel_j0": scipy_special.j0, "bessel_j1": scipy_special.j1, "bessel_y0": scipy_special.y0, "bessel_y1": scipy_special.y1,
+    "modified_bessel_i0": scipy_special.i0, "modified_bessel_i1": scipy_special.i1,
+    "modified_bessel_k0": scipy_special.k0, "modified_bessel_k1": scipy_special.k1,
+    "scaled_modified_bessel_k0": scipy_special.k0e, "scaled_modified_bessel_k1": scipy_special.k1e,
+    "spherical_bessel_j0": lambda x: scipy_special.spherical_jn(0, x), "airy_ai": lambda x: scipy_special.airy(x)[0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESSEL)
+def test_bessel_functions(name: str) -> None:
+    x = np.concatenate([np.geomspace(1e-9, 60, 200), [7.999, 8.0, 8.001, 2.0, 2.0001]])
+    if name == "airy_ai":
+        x = np.concatenate([np.linspace(-40, 20, 301), [-3.0, -3.0001, 2.0, 2.0001]])
+    got = getattr(special, name)(mg.tensor(x)).numpy()
+    np.testing.assert_allclose(got, BESSEL[name](x), rtol=2e-13, atol=2e-15)
+    single = getattr(special, name)(mg.tensor(x.astype(np.float32)))
+    assert single.dtype is mg.float32
+    np.testing.assert_allclose(single.numpy(), BESSEL[name](x.astype(np.float32).astype(np.float64)), rtol=2e-7, atol=1e-30)
+
+
+def test_bessel_functions_at_the_edges() -> None:
+    x = mg.tensor([0.0, -1.0, math.inf, math.nan], dtype=mg.float64)
+    for name in ("bessel_y0", "bessel_y1"):
+        assert getattr(special, name)(x)[0].item() == -math.inf
+        assert math.isnan(getattr(special, name)(x)[1].item())
+    for name in ("modified_bessel_k0", "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1"):
+        values = getattr(special, name)(x).tolist()
+        assert values[0] == math.inf and math.isnan(values[1]) and values[2] == 0.0 and math.isnan(values[3])
+    assert math.isnan(special.airy_ai(x)[2].item())
+
+
+def test_airys_gradient_is_differentiable() -> None:
+    x = mg.tensor([-4.0, -1.0, 0.5, 3.0], dtype=mg.float64, requires_grad=True)
+    (slope,) = mg.autograd.grad(special.airy_ai(x).sum(), x, create_graph=True)
+    np.testing.assert_allclose(slope.detach().numpy(), scipy_special.airy(x.detach().numpy())[1], rtol=1e-12)
+    (second,) = mg.autograd.grad(slope.sum(), x)
+    np.testing.assert_allclose(second.numpy(), (x * special.airy_ai(x)).detach().numpy(), rtol=1e-12)
+
+
+def test_polynomials_of_fractional_and_mixed_degrees() -> None:
+    degrees = mg.tensor([0.0, 1.9, 3.2, -1.0])
+    np.testing.assert_allclose(
+        special.hermite_polynomial_h(mg.tensor([0.5] * 4), degrees).numpy(), [*scipy_special.eval_hermite([0, 1, 3], 0.5), 0.0], rtol=1e-6
+    )
+
+
+def test_in_place_methods_of_special_functions() -> None:
+    x = mg.tensor([1.5, 2.5])
+    expected = mg.lgamma(x).tolist()
+    assert x.lgamma_() is x
+    assert x.tolist() == expected
+
+
+RECORDS = "bessel_j0 bessel_j1 bessel_y0 bessel_y1 k0 k1 scaled_k0 scaled_k1 spherical_j0 airy_ai airy_ai_slope".split()
+GOOD, GOOD_NAMES = samples(True, [getattr(special_bessel, name) for name in RECORDS])
+
+
+@pytest.mark.parametrize("case", range(len(GOOD)), ids=GOOD_NAMES)
+def test_bessel_record(case: int) -> None:
+    op, sample = GOOD[case]
+    check(op, sample, None, rtol=max(2e-5, sample.tolerance), atol=max(1e-6, sample.tolerance))
+    gradients = GradientCase(op, sample)
+    if gradients.applies:
+        gradients.check_both_orders()
+    MODES.pending.clear()

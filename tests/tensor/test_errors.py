@@ -78,7 +78,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "ragged list": (lambda: tensor([[1, 2], [3]]), ValueError, "expected sequence of equal length at every level"),
     "text": (lambda: tensor(["a"]), TypeError, "expected numbers, nested lists of numbers, or arrays"),
-    "unknown numpy dtype": (lambda: mg.from_numpy(np.zeros(2, np.uint16)), TypeError, "can't convert a NumPy array of dtype uint16"),
+    "unknown numpy dtype": (lambda: mg.from_numpy(np.zeros(2, "M8[s]")), TypeError, "can't convert a NumPy array of dtype datetime64"),
     "assigning a list": (lambda: ones(2).__setitem__(0, [1]), TypeError, "wrap it, x[i] = tensor(value)"),
     "write through expand": (lambda: ones(1, 3).expand(2, 3).add_(1), RuntimeError, "clone() the tensor before writing"),
     "cat of nothing": (lambda: mg.cat([]), ValueError, "expected a non-empty list of Tensors"),

@@ -221,3 +221,28 @@ def test_a_failed_evaluation_leaves_everything_as_it_was() -> None:
     assert good.tolist() == [0, 2, 4, 6, 8]
     with pytest.raises(IndexError, match="out of bounds"):
         bad.tolist()
+
+
+def aligned(n: int) -> np.ndarray:
+    """An array that a tensor takes over as it lies, without a copy: its first byte is at a multiple of 64."""
+    room = np.zeros(n + 8)
+    start = -room.ctypes.data // 8 % 8
+    return room[start : start + n]
+
+
+def test_a_leaf_in_shared_memory_that_is_read_twice_is_one_leaf() -> None:
+    array = aligned(3)
+    array[:] = [1.0, 2.0, 3.0]
+    x = mg.from_numpy(array).requires_grad_()
+    (gradient,) = mg.autograd.grad((x * x).sum() * x.sum(), x)
+    assert gradient.tolist() == [26.0, 38.0, 50.0]
+
+
+def test_a_view_of_a_leaf_in_shared_memory_carries_its_gradient() -> None:
+    array = aligned(4)
+    array[:] = [1.0, 2.0, 3.0, 4.0]
+    x = mg.from_numpy(array).requires_grad_()
+    view = x[1:3]
+    assert view.requires_grad
+    (gradient,) = mg.autograd.grad((view * view).sum() + x.sum(), x)
+    assert gradient.tolist() == [1.0, 5.0, 7.0, 1.0]

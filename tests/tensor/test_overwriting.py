@@ -62,3 +62,15 @@ def test_storing_what_is_stored_overwrites_nothing() -> None:
     (w * x.detach()).sum().backward()
     assert w.grad is not None
     assert w.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_through_dims_of_one_element() -> None:
+    numbers = mg.arange(6).expand(1, 1, -1)
+    numbers.copy_(mg.arange(6, 12))
+    numbers[0, 0, 1:3] = 0
+    assert numbers.tolist() == [[[6, 0, 0, 9, 10, 11]]]
+    row = mg.zeros(3)
+    row.expand(1, 3).add_(1)
+    assert row.tolist() == [1, 1, 1]
+    with pytest.raises(RuntimeError, match="expanded"):
+        row.expand(2, 3).add_(1)

@@ -7,6 +7,7 @@ a full disk or a read-only folder only means that nothing is kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -114,12 +115,21 @@ class ObjectCache:
                 _remove(temporary)
             return
         self.writes += 1
-        if self.writes % WRITES_PER_TRIM == 1:
+        if self.writes % WRITES_PER_TRIM == 1 and (self.writes > 1 or self._trim_is_due()):
             self.trim()
+
+    def _trim_is_due(self) -> bool:
+        """Whether nobody looked through the folder for an hour. It takes seconds where it is large: short processes leave it alone."""
+        try:
+            return time.time() - os.stat(self.folder).st_mtime > HOUR  # `trim` sets it, and so does a new folder in this one
+        except OSError:
+            return False
 
     def trim(self) -> int:
         """Removes the objects used longest ago until the folder is well below its cap; returns the bytes removed."""
         now, removed = time.time(), 0
+        with contextlib.suppress(OSError):
+            os.utime(self.folder)
         files: list[tuple[float, int, str]] = []
         for folder, _, names in os.walk(self.folder):
             for name in names:

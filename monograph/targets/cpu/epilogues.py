@@ -22,7 +22,7 @@ from monograph.targets.llvm.loop_spec import Instr
 
 TAKES_TAIL = (contraction.matmul, conv.conv, conv.conv_backward_input)
 MOST_INSTRS = 24
-POSITIONLESS = frozenset({"index", "reduce", "gather", "scatter", "scatter_add"})
+POSITIONLESS = frozenset({"index", "reduce", "gather", "scatter", "scatter_add", "nonzero_divisor"})
 
 
 @dataclass

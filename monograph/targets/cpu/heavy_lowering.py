@@ -50,7 +50,12 @@ def rule(op: OpDef, accepts: Callable[[Node], bool] = lambda node: True) -> Call
 
 def has_rule(node: Node) -> bool:
     """Whether a rule of this file takes the node (else it becomes a host step)."""
-    return node.op in RULES and ACCEPTS[node.op](node)
+    return node.op in RULES and is_compiled(node) and ACCEPTS[node.op](node)
+
+
+def is_compiled(node: Node) -> bool:
+    """Whether kernels take all the dtypes that go in and come out; complex numbers and float8 are NumPy's."""
+    return all(d.compiled for _, d in node.outputs) and all(d.compiled for i in node.inputs for _, d in i.outputs)
 
 
 class Heavy:
@@ -229,7 +234,7 @@ _running(scan.cumprod, "cumprod")
 
 
 def _ordered(op: OpDef) -> None:
-    @rule(op, lambda n: n.inputs[0].dtype.kind != "c")
+    @rule(op, lambda n: True)
     def _(h: Heavy, node: Node) -> list[PlannedStep]:
         x = node.inputs[0]
         a: Any = node.attrs

@@ -43,7 +43,7 @@ SPILL_BYTES = 192 * 1024
 
 def is_pointwise(node: Node) -> bool:
     """Whether a loop kernel can compute a primitive elementwise node."""
-    if node.dtype is None or node.dtype.kind == "c":
+    if node.dtype is None or not node.dtype.compiled:
         return False
     if node.op in RANDOM or node.op is source.clone or node.op is elementwise.where:
         return True
@@ -198,6 +198,8 @@ class LoopWriter:
         else:
             args = tuple(self.read(x, node.shape, row) for x in node.inputs)
             value = self.emit(node.op.name, args, node.dtype.name)
+            if node.op is compare.nonzero_divisor and self.checked is None:
+                self.checked = node
         self.values[node] = value
         if node in self.stored:
             size = node.dtype.itemsize

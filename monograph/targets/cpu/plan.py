@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from monograph.core import knobs
-from monograph.core.dtype import bfloat16
-from monograph.core.errors import DimensionError
+from monograph.core.dtype import FLOAT8, bfloat16, by_name
+from monograph.core.errors import DimensionError, MonographError
 from monograph.core.shape import numel
 from monograph.graph.node import Node, provenance
 from monograph.graph.op import Trait
-from monograph.ops import contraction, movement, source
+from monograph.ops import compare, contraction, movement, source
 from monograph.passes.fuse import ASSEMBLE, GATHER, HEAVY, POINT, PROJECT, REDUCE, SOURCE, VIEW, VIRTUAL, Fusion, fuse
 from monograph.passes.graph import Graph, extract, quiet, rewrite
 from monograph.passes.pipeline import optimise, pipeline
@@ -33,11 +33,15 @@ from monograph.targets.cpu.memory_plan import place, size_of
 from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
+from monograph.targets.llvm.loop_index import ZERO_DIVISOR
 
 RULE_FILES = (pool_lowering,)  # importing them registers their rules
 FORMATS = {
     "bool": "?",
     "uint8": "B",
+    "uint16": "H",
+    "uint32": "I",
+    "uint64": "Q",
     "int8": "b",
     "int16": "h",
     "int32": "i",
@@ -46,6 +50,9 @@ FORMATS = {
     "bfloat16": "H",
     "float32": "f",
     "float64": "d",
+    "complex64": "8s",
+    "complex128": "16s",
+    **dict.fromkeys((d.name for d in FLOAT8), "1s"),
 }
 _FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
 
@@ -56,12 +63,12 @@ def kind_of(node: Node) -> str:
     if op is source.source or op is source.scalar:
         return SOURCE
     if op is source.full or op is source.arange:
-        return VIRTUAL if node.dtype.kind != "c" else HEAVY
+        return VIRTUAL if node.dtype.compiled else HEAVY
     if op is source.project:
         return PROJECT
     if op in _FOLLOWED:
         return VIEW
-    if node.dtype is not None and node.dtype.kind != "c" and all(i.dtype is not None and i.dtype.kind != "c" for i in node.inputs):
+    if node.dtype is not None and node.dtype.compiled and all(i.dtype is not None and i.dtype.compiled for i in node.inputs):
         if op in REDUCTIONS:
             return REDUCE if numel(node.inputs[0].shape) or op.name not in ("argmax", "argmin") else HEAVY
         if op in GATHERS:
@@ -69,7 +76,7 @@ def kind_of(node: Node) -> str:
             return GATHER if numel(node.inputs[0].shape) and node.shape else HEAVY
         if (Trait.POINTWISE in op.traits or op in RANDOM or op is source.clone) and is_pointwise(node):
             return POINT
-    return ASSEMBLE if op in ASSEMBLED else HEAVY
+    return ASSEMBLE if op in ASSEMBLED and node.dtype.compiled else HEAVY
 
 
 def keeps(node: Node) -> bool:
@@ -162,10 +169,10 @@ class CpuPlan:
         offset = 0
         for s in graph.scalars:
             where[s] = (at_scalars, offset)
-            layout += f"{FORMATS.get(s.dtype.name, 'd')}"
-            pad = 8 - struct.calcsize("=" + FORMATS.get(s.dtype.name, "d"))
-            layout += f"{pad}x" if pad else ""
-            offset += 8
+            form = FORMATS[s.dtype.name]
+            pad = -struct.calcsize("=" + form) % 8
+            layout += form + (f"{pad}x" if pad else "")
+            offset += struct.calcsize("=" + form) + pad
         at_outputs = at_scalars + 1
         self.output_sizes = [size_of(o) for o in graph.outputs]
         for i, o in enumerate(graph.outputs):
@@ -247,6 +254,8 @@ class CpuPlan:
     def _check(self, errors: Buffer) -> None:
         words = errors.array((len(self.checked), 2), "i8")
         for refused, (code, value) in zip(self.checked, words, strict=True):
+            if code == ZERO_DIVISOR:
+                raise MonographError(compare.DIVIDED_BY_ZERO)
             if code:
                 raise DimensionError(refused.format(value=int(value)))
 
@@ -264,6 +273,8 @@ class CpuPlan:
 
 def _refusal(node: Node) -> str:
     """The message for an index that is out of range, with a place for its value."""
+    if node.op is compare.nonzero_divisor:
+        return compare.DIVIDED_BY_ZERO
     x = node.inputs[0]
     a: Any = node.attrs
     dims = a.dims if hasattr(a, "dims") else (a.dim,)
@@ -301,6 +312,8 @@ def _converter(name: str) -> Callable[[Any], Any]:
         return bool
     if name in ("float16", "float32", "float64"):
         return float
+    if FORMATS[name].endswith("s"):
+        return lambda value: np.asarray(value).astype(by_name(name).np).tobytes()
     return _bfloat16_bits if name == "bfloat16" else int
 
 

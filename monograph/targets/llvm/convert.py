@@ -2,7 +2,7 @@
 
 In expressions a value has its logical type: bool is i1, float16 half, bfloat16 bfloat. In memory only bool differs (a byte 0/1).
 Casts follow PyTorch on x86-64: a float becomes an integer by truncation; NaN and what does not fit become the most negative
-int32 (int64 for int64 targets), narrowed by dropping high bits; integers wrap; anything but zero is true. float64 becomes
+int32 (int64 for targets wider than int32), narrowed by dropping high bits; integers wrap; anything but zero is true. float64 becomes
 float16 or bfloat16 by way of float32, as in PyTorch. No input gives an undefined result.
 """
 
@@ -13,11 +13,11 @@ from monograph.targets.llvm.vecmath_numbers import Num, bits, fabs, select
 
 VALUE_TYPES = {
     "float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "int8": "i8", "int16": "i16", "int32": "i32",
-    "int64": "i64", "uint8": "i8", "bool": "i1",
+    "int64": "i64", "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64", "bool": "i1",
 }  # fmt: skip
 KINDS = {
     "float32": "f", "float64": "f", "float16": "f", "bfloat16": "f", "int8": "i", "int16": "i", "int32": "i", "int64": "i",
-    "uint8": "u", "bool": "b",
+    "uint8": "u", "uint16": "u", "uint32": "u", "uint64": "u", "bool": "b",
 }  # fmt: skip
 NARROW = ("float16", "bfloat16")
 
@@ -69,7 +69,11 @@ def narrow(x: Num, dtype: str) -> Num:
 
 
 def _float_to_int(x: Num, dtype: str) -> Num:
-    wide = "i64" if dtype == "int64" else "i32"
+    if dtype == "uint64":  # the upper half of its range is converted below 2^63 and moved up
+        upper = x >= 2.0**63
+        moved = _float_to_int(select(upper, x - 2.0**63, x), "int64")
+        return select(upper, moved ^ -(1 << 63), moved)
+    wide = "i64" if dtype in ("int64", "uint32") else "i32"
     limit = 2.0 ** (63 if wide == "i64" else 31)
     fits = fabs(x) < limit  # false for NaN; -limit itself converts to the most negative value either way
     whole = select(fits, x, -limit).cast("fptosi", wide)

@@ -77,7 +77,7 @@ class KernelWriter:
         self.partial: dict[int, Callable[[Val, int], list[Val]]] = {}  # columns: reads a reduction's partial result
         self.scratch: dict[int, Val] = {}  # arrays of spilled values
         self.ordinals = {v: k for k, v in enumerate(v for v, i in enumerate(spec.instrs) if i.op in ("gather", "scatter", "scatter_add"))}
-        self.error = f.word(self.args, error_word(spec), "ptr") if self.ordinals else None
+        self.error = f.word(self.args, error_word(spec), "ptr") if spec.checks_indices else None
         self.extra: dict[int, list[tuple[Val, Val]]] = {}
         self._read_words()
 
@@ -202,6 +202,8 @@ class KernelWriter:
             assert i is not None
             return self.reducer(v).finish(f, self.partial[v](i, n))
         args = [self.get(site, env, a, i, n) for a in instr.args]
+        if instr.op == "nonzero_divisor":
+            return loop_index.refuse_zeros(self, args[0])
         return emit_scalar(f, instr.op, instr.attrs, instr.dtype, args, tuple(self.spec.instrs[a].dtype for a in instr.args))
 
     def reducer(self, v: int) -> Reducer:

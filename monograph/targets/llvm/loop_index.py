@@ -1,4 +1,4 @@
-"""Indexed access inside loop kernels: gather, scatter, and the check of their indices.
+"""Indexed access inside loop kernels: gather, scatter, and the check of their indices; the check of integer divisors.
 
 address = base + sum(stride_d * i_d) + sum(extra_stride_k * index_k). Negative indices count from the end; an index out of range is
 reported in the error words and replaced by 0. Where the indices do not change along the vector axis, the address is computed once,
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from monograph.targets.llvm.loop_spec import LoopKernel
 
 
+ZERO_DIVISOR = -1  # the code of an integer divided by zero
+
+
 def indices_of(spec: LoopKernel, v: int) -> tuple[int, ...]:
     """The values that a gather or scatter uses as indices."""
     return spec.instrs[v].args if spec.instrs[v].op == "gather" else spec.instrs[v].args[1:]
@@ -29,7 +32,6 @@ def checked(f: Fn, error: Val, ordinal: int, index: Val, size: Val) -> Val:
     sizes = f.splat(size, n)
     wrapped = f.select(f.icmp("slt", index, 0), f.add(index, sizes), index)
     bad = f.icmp("uge", wrapped, sizes)
-    any_bad = bad if n == 1 else f.icmp("ne", f.cast("bitcast", bad, f"i{n}"), 0)
 
     def report() -> None:
         value = lane(f, index, n - 1)
@@ -39,8 +41,24 @@ def checked(f: Fn, error: Val, ordinal: int, index: Val, size: Val) -> Val:
         first = f.emit("i1", f"extractvalue {{ i64, i1 }} {swapped}, 1")
         f.if_(first, lambda: f.store(value, f.gep(error, 1, "i64")))
 
-    f.if_(any_bad, report)
+    f.if_(_any_lane(f, bad), report)
     return f.select(bad, const(0, wrapped.ty), wrapped)
+
+
+def _any_lane(f: Fn, mask: Val) -> Val:
+    n = lanes(mask.ty)
+    return mask if n == 1 else f.icmp("ne", f.cast("bitcast", mask, f"i{n}"), 0)
+
+
+def refuse_zeros(w: KernelWriter, x: Val) -> Val:
+    """x; a zero in it is reported."""
+    f = w.f
+
+    def report() -> None:
+        f.emit("{ i64, i1 }", f"cmpxchg ptr {_error(w)}, i64 0, i64 {ZERO_DIVISOR} monotonic monotonic, align 8")
+
+    f.if_(_any_lane(f, f.icmp("eq", x, 0)), report)
+    return x
 
 
 def known_address(w: KernelWriter, site: Site, v: int) -> Val:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monograph.targets.llvm.convert import VALUE_TYPES, compute_dtype, convert
+from monograph.targets.llvm.convert import KINDS, VALUE_TYPES, compute_dtype, convert
 from monograph.targets.llvm.ir import Fn, Val, const, is_float, lanes, vector
 
 SLOTS = 32  # partial results of a row
@@ -48,8 +48,8 @@ class Reducer:
             start = float("-inf") if low else float("inf")
         elif self.dtype == "bool":
             start = 0 if low else 1
-        elif self.dtype == "uint8":
-            start = 0 if low else 255
+        elif KINDS[self.dtype] == "u":
+            start = 0 if low else (1 << int(ty[1:])) - 1
         else:
             half = 1 << (int(ty[1:]) - 1)
             start = -half if low else half - 1
@@ -100,7 +100,7 @@ class Reducer:
         greater = self.kind in ("max", "argmax")
         if is_float(x.ty):
             return f.fcmp("ogt" if greater else "olt", x, than)
-        unsigned = self.dtype in ("bool", "uint8")
+        unsigned = KINDS[self.dtype] in "ub"
         return f.icmp(("u" if unsigned else "s") + ("gt" if greater else "lt"), x, than)
 
 

@@ -20,7 +20,7 @@ must have a single unit. The sizes of a gather's extra dims must be positive whe
 Argument record, in 8-byte words: sizes of the kept dims, sizes of the reduced dims; for each operand its pointer, a byte stride for each
 kept dim and each reduced dim (0 = broadcast), then (byte stride, size) for each extra dim; last, if the kernel gathers or scatters, a
 pointer to two int64 words (code, value), zero at first: the first index out of range sets code = 1 + ordinal of the gather or scatter among
-those of the spec, value = the index as given; the access then uses index 0.
+those of the spec, value = the index as given; the access then uses index 0. A nonzero_divisor that meets a zero sets code = -1.
 
 Units of work: a map (no reduced dims) over one kept dim: single elements; a map over more: rows, all kept dims but the last; reductions
 with vector="reduced": kept indices; reductions with vector="kept": (kept dims but the last) x blocks of COLUMN_BLOCK columns.
@@ -41,7 +41,8 @@ from monograph.targets.llvm.loop_passes import MEMORY_OPS, passes_of
 COLUMN_BLOCK = 64  # columns of one unit of a reduction vectorised along the kept dim
 REDUCE_KINDS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
 ELEMENT_BYTES = {
-    "float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "bool": 1,
+    "float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1,
+    "uint16": 2, "uint32": 4, "uint64": 8, "bool": 1,
 }  # fmt: skip
 
 
@@ -84,7 +85,7 @@ class LoopKernel:
 
     @property
     def checks_indices(self) -> bool:
-        return any(i.op in ("gather", "scatter", "scatter_add") for i in self.instrs)
+        return any(i.op in ("gather", "scatter", "scatter_add", "nonzero_divisor") for i in self.instrs)
 
 
 def units(spec: LoopKernel, sizes: Sequence[int]) -> int:

@@ -23,7 +23,9 @@ ALIASES = {
     "select": "where",
 }  # fmt: skip
 ROUNDING = {"floor": "floor_divide", "trunc": "trunc_divide"}
-ORDER = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+ORDER = (
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "bfloat16", "float32", "float64",
+)  # fmt: skip
 
 
 def emit_scalar(f: Fn, op: str, attrs: tuple[Any, ...], out_dtype: str, args: list[Val], in_dtypes: tuple[str, ...]) -> Val:

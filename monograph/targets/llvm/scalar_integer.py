@@ -10,6 +10,7 @@ from monograph.targets.llvm.ir import element, size_of
 from monograph.targets.llvm.scalar_rules import rule
 from monograph.targets.llvm.vecmath_numbers import Num, any_lane, outline, repeat_while, select
 
+rule("nonzero_divisor", "iu", 1)(lambda x: x)  # inside a loop kernel it is checked (`loop_index.refuse_zeros`)
 rule("add", "iu")(lambda a, b: a + b)
 rule("sub", "iu")(lambda a, b: a - b)
 rule("mul", "iu", 2)(lambda a, b: a * b)
@@ -52,11 +53,11 @@ def _quotient(a: Num, b: Num, signed: bool) -> tuple[Num, Num]:
     divisor = select(unfit, 1, b)
     ty = element(a.ty)
     if ty == "i64":
-        return Num(a.f, a.f.binary("sdiv", a.v, divisor.v)), divisor
+        return Num(a.f, a.f.binary("sdiv" if signed else "udiv", a.v, divisor.v)), divisor
     real = "double" if ty == "i32" else "float"
     to_real = "sitofp" if signed else "uitofp"
     quotient = a.cast(to_real, real) / divisor.cast(to_real, real)
-    return quotient.cast("fptosi", "i32").cast("trunc", ty), divisor
+    return quotient.cast("fptosi" if signed or ty != "i32" else "fptoui", "i32").cast("trunc", ty), divisor
 
 
 def _truncated(a: Num, b: Num, signed: bool) -> Num:

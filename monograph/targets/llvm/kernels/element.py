@@ -1,7 +1,7 @@
 """Element types: storage and compute types of each dtype, vector loads and stores with conversion, transposes.
 
-float16 and bfloat16 are stored narrow and computed in float32; integers narrower than 64 bits are computed in int32 (wrapping, so
-cutting the sum down at the end gives the same bits as wrapping every step); bool is a byte 0/1 in memory.
+float16 and bfloat16 are stored narrow and computed in float32; integers of up to 32 bits are computed in int32 (uint32, whose
+order int32 lacks, in int64; wrapping, so cutting the sum down at the end gives the same bits as wrapping every step); bool is a byte 0/1.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from monograph.targets.llvm.ir import Fn, Val, is_float, lanes, vector
 
 STORAGE = {
     "float32": "float", "float64": "double", "float16": "half", "bfloat16": "bfloat", "int8": "i8", "int16": "i16", "int32": "i32",
-    "int64": "i64", "uint8": "i8", "bool": "i8",
+    "int64": "i64", "uint8": "i8", "uint16": "i16", "uint32": "i32", "uint64": "i64", "bool": "i8",
 }  # fmt: skip
 COMPUTE = {
     "float32": "float", "float64": "double", "float16": "float", "bfloat16": "float", "int8": "i32", "int16": "i32", "int32": "i32",
-    "int64": "i64", "uint8": "i32", "bool": "i32",
+    "int64": "i64", "uint8": "i32", "uint16": "i32", "uint32": "i64", "uint64": "i64", "bool": "i32",
 }  # fmt: skip
-SIZES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+SIZES = {
+    "float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint8": 1, "uint16": 2,
+    "uint32": 4, "uint64": 8, "bool": 1,
+}  # fmt: skip
 
 
 def itemsize(dtype: str) -> int:
@@ -40,7 +43,7 @@ def widen(f: Fn, dtype: str, stored: Val) -> Val:
         return f.cast("bitcast", f.binary("shl", bits, f.const(16, bits.ty)), to)
     if is_float(stored.ty):
         return f.cast("fpext", stored, to)
-    return f.cast("zext" if dtype in ("uint8", "bool") else "sext", stored, to)
+    return f.cast("zext" if dtype.startswith("u") or dtype == "bool" else "sext", stored, to)
 
 
 def tighten(f: Fn, dtype: str, value: Val) -> Val:

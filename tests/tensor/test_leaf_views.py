@@ -1,0 +1,34 @@
+"""Leaves that are views themselves (a parameter made of a reshaped tensor): views of them are on the tape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import monograph as mg
+from monograph import nn
+
+
+def test_views_of_a_parameter_that_is_a_view() -> None:
+    p = nn.Parameter(mg.arange(6.0).view(2, 3))
+    p.t()[0].sum().backward()
+    assert p.grad.tolist() == [[1, 0, 0], [1, 0, 0]]
+    with mg.no_grad():
+        p.t()[0].fill_(9.0)
+    assert p.tolist() == [[9, 1, 2], [9, 4, 5]]
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable"):
+        p.t().add_(1)
+
+
+def test_memory_is_shared_with_the_base() -> None:
+    base = mg.zeros(6)
+    p = nn.Parameter(base.view(2, 3))
+    flat = p.view(6)
+    base.fill_(2.0)
+    assert p.tolist() == [[2.0] * 3] * 2 and flat.requires_grad and flat.tolist() == [2.0] * 6 and not flat.detach().requires_grad
+
+
+def test_memory_of_numpy() -> None:
+    x = mg.from_numpy(np.ones(6, np.float32)).view(2, 3).requires_grad_()
+    (x[0][1:] * 3).sum().backward()
+    assert x.grad.tolist() == [[0, 3, 3], [0, 0, 0]]
