@@ -11,7 +11,7 @@ import monograph as mg
 import monograph.nn.functional as F
 from monograph.core import knobs
 from tests.compiler.planned import plans_of, tensors
-from tests.compiler.program_runner import one_by_one
+from tests.compiler.program_runner import one_by_one, poisoned
 
 
 def values(function: Any, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -106,3 +106,12 @@ def test_attention_has_no_step_in_python() -> None:
     shape = (2, 2, 8, 4)
     (plan,) = plans_of(F.scaled_dot_product_attention, *tensors(shape, shape, shape))
     assert "host" not in {step.kind for step in plan.steps}
+
+
+def test_adding_to_a_constant_without_dims() -> None:
+    # The reference was called with the constant zero as an address that nothing had written to.
+    x = mg.tensor(0.5, dtype=mg.float64, requires_grad=True)
+    y = mg.index_select(x, 0, mg.tensor([0]))
+    with poisoned(0x3F):
+        (gradient,) = mg.autograd.grad(y, x, mg.full(y.shape, 0.66, dtype=mg.float64))
+    assert gradient.item() == 0.66

@@ -311,11 +311,20 @@ ASSEMBLED = (movement.cat, movement.slice_scatter, movement.pad)
 # ---- scatters: a copy, then writes in the order of the index ----
 
 
+def _accumulates(node: Node) -> bool:
+    return node.op is not index.scatter and (node.op is not index.index_put or node.attrs.accumulate)  # type: ignore[attr-defined]
+
+
 def _scatter(op: OpDef) -> None:
+    # Adding to a tensor without dims is left to the reference. It is refused here, not below: only ops without a rule get their
+    # constants written into memory.
     @rule(
         op,
         lambda n: (
-            n.dtype.kind in "fiub" and (n.dtype.name not in ("float16", "bfloat16")) and all(i.dtype.kind in "fiub" for i in n.inputs)
+            n.dtype.kind in "fiub"
+            and (n.dtype.name not in ("float16", "bfloat16"))
+            and all(i.dtype.kind in "fiub" for i in n.inputs)
+            and not (n.shape == () and _accumulates(n))
         ),
     )
     def _(h: Heavy, node: Node) -> list[PlannedStep]:
@@ -326,15 +335,13 @@ def _scatter(op: OpDef) -> None:
         if op is index.index_put:
             *indices, src = rest
             dims = a.dims
-            accumulate = a.accumulate
         else:
             indices, src, dims = [rest[0]], rest[1], (a.dim,)
-            accumulate = op is not index.scatter
         if not prod(src.shape) or not prod(node.shape):
             return out
         if not node.shape:
-            return out + [_fill(h, src, node, (), (), 0)] if not accumulate else host_steps(h, node)
-        out.append(_scatter_step(h, node, dims, indices, src, accumulate, getattr(a, "alpha", 1)))
+            return [*out, _fill(h, src, node, (), (), 0)]
+        out.append(_scatter_step(h, node, dims, indices, src, _accumulates(node), getattr(a, "alpha", 1)))
         return out
 
 

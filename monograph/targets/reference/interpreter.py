@@ -9,6 +9,7 @@ import numpy as np
 
 from monograph.core.attrs import Attrs
 from monograph.core.dtype import from_numpy
+from monograph.core.errors import message_of
 from monograph.core.modes import MODES
 from monograph.core.shape import numel
 from monograph.graph.node import Node, provenance, topological
@@ -63,7 +64,7 @@ def _compute(node: Node, inputs: list[Any]) -> Any:
     except (IndexError, ValueError) as error:
         line = provenance(node)
         if line:
-            raise type(error)(f"{error} (op {node.op.name}, recorded at {line})") from error
+            raise type(error)(f"{message_of(error)} (op {node.op.name}, recorded at {line})") from error
         raise
 
 
