@@ -95,8 +95,8 @@ def _same(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
 
 
 for _name in (
-    "matmul solve solve_triangular lstsq inv det cofactors slogdet pinv cholesky qr lu_factor eigh svd eig matrix_exp max_pool avg_pool "
-    "avg_pool_backward"
+    "matmul solve solve_triangular lstsq inv det cofactors slogdet pinv cholesky qr geqrf lu_factor eigh svd eig matrix_exp max_pool "
+    "avg_pool avg_pool_backward gcd frexp"
 ).split():
     RULES[_name] = broadcasting
 for _name in "tril triu max_pool_backward adaptive_avg_pool adaptive_max_pool scaled_dot_product_attention".split():
@@ -120,6 +120,17 @@ def _appended(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node
     if any(f for _, f in table) or not index[1]:
         return None
     return record(node.op, tuple(xs), node.attrs)
+
+
+@rule("searchsorted")
+def _searchsorted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
+    """Sorted numbers of each example's own: its values as one row."""
+    if not flags[0] and len(node.inputs[0].shape) == 1:
+        return record(node.op, tuple(xs), node.attrs)
+    edges, values = [every_example(batch, x, f) for x, f in zip(xs, flags, strict=True)]
+    if len(edges.shape) == 2:
+        values = movement.reshape(values, shape=(batch.size, prod(node.shape)))
+    return movement.reshape(record(node.op, (edges, values), node.attrs), shape=(batch.size, *node.shape))
 
 
 # ---- one dimension or several, by number ----
@@ -168,6 +179,14 @@ def _position(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node
 @rule("reshape")
 def _reshape(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
     return movement.reshape(xs[0], shape=(batch.size, *node.shape))
+
+
+@rule("as_strided")
+def _as_strided(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
+    """The next example is one whole example further."""
+    a: Any = node.attrs
+    attrs = with_attrs(node, shape=(batch.size, *a.shape), strides=(prod(node.inputs[0].shape), *a.strides))
+    return record(node.op, tuple(xs), attrs)
 
 
 @rule("permute")

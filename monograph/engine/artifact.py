@@ -25,7 +25,7 @@ from safetensors import deserialize
 from safetensors.numpy import save
 
 from monograph.core.dtype import BY_NAME, from_numpy
-from monograph.core.errors import ArtifactError
+from monograph.core.errors import ArtifactError, message_of
 
 FORMAT, VERSION = "monograph.program", 1
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "graph.txt", "weights.safetensors"
@@ -124,7 +124,7 @@ def read(source: Any) -> Artifact:
         return from_bytes(bytes(data))
     except ArtifactError as error:
         where = "" if hasattr(source, "read") else f"{os.fspath(source)}: "
-        raise ArtifactError(f"{where}{error}") from None
+        raise ArtifactError(f"{where}{message_of(error)}") from None
 
 
 def from_bytes(data: bytes) -> Artifact:

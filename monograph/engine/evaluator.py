@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from monograph.core import knobs
-from monograph.core.errors import DeviceError
+from monograph.core.errors import DeviceError, message_of
 from monograph.core.modes import MODES
 from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, provenance, topological
@@ -268,7 +268,9 @@ def run(order: list[Node], outputs: list[Node]) -> None:
 def _with_lines(error: IndexError, order: Sequence[Node]) -> IndexError:
     """The error of a plan with the user's lines that may be meant: a plan serves many places of a program, so it knows none."""
     lines = list(dict.fromkeys(provenance(n) for n in order if n.value is None and n.op.checks_values and provenance(n)))
-    what = str(error).partition(" (op ")[0]
+    what = message_of(error).partition(" (op ")[0]
+    if ", recorded at " in what:  # of the place that the plan was made for
+        what = what.partition(", recorded at ")[0] + ")"
     if not lines:
         return type(error)(what)
     return type(error)(f"{what}; recorded at {lines[0]}" if len(lines) == 1 else f"{what}; recorded at one of: {', '.join(lines[:5])}")

@@ -15,7 +15,7 @@ from monograph.core import symbol
 from monograph.core.attrs import Attrs
 from monograph.core.dtype import BY_NAME
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import ArtifactError
+from monograph.core.errors import ArtifactError, message_of
 from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.graph.op import REGISTRY, OpDef
@@ -70,11 +70,11 @@ def from_text(text: str, sizes: Mapping[str, Any] | None = None) -> ParsedGraph:
                 if line.strip():
                     reader.line(line)
     except ArtifactError as error:
-        raise ArtifactError(f"graph text, line {number}: {error}") from None
+        raise ArtifactError(f"graph text, line {number}: {message_of(error)}") from None
     except RecursionError:
         raise ArtifactError(f"graph text, line {number}: it is nested too deeply") from None
     except Exception as error:  # whatever an op's own rule makes of hostile attributes
-        raise ArtifactError(f"graph text, line {number}: {type(error).__name__}: {error}") from None
+        raise ArtifactError(f"graph text, line {number}: {type(error).__name__}: {message_of(error)}") from None
     if reader.outputs is None:
         raise ArtifactError(f"graph text, line {number}: the program ends without a return")
     return ParsedGraph(reader.inputs, reader.outputs, reader.nodes)
@@ -176,7 +176,7 @@ class _Reader:
         try:
             return op.attrs(**found)
         except TypeError as error:
-            raise ArtifactError(f"attributes of {op.name}: {error}") from None
+            raise ArtifactError(f"attributes of {op.name}: {message_of(error)}") from None
 
     # ---- values and types ----
     def _value(self, depth: int) -> Any:
@@ -272,7 +272,7 @@ class _Reader:
         try:
             return symbol.evaluate(" ".join(parts), self.sizes)
         except (ValueError, ZeroDivisionError) as error:
-            raise ArtifactError(str(error)) from None
+            raise ArtifactError(message_of(error)) from None
 
     # ---- tokens ----
     def _peek(self) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DeviceError, user_line
+from monograph.core.errors import DeviceError, message_of
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.graph.node import Node
@@ -61,7 +61,7 @@ def settled(*results: Tensor) -> Any:
         except DeviceError:
             pass
         except LinAlgError as error:
-            raise LinAlgError(f"{error} (at {user_line(2)})") from None
+            raise LinAlgError(message_of(error)) from None
     return results[0] if len(results) == 1 else results
 
 

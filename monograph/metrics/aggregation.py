@@ -38,7 +38,7 @@ class MeanMetric(Metric):
 
     def update(self, value: Any, weight: Any = 1.0) -> None:
         """Values of any shape; `weight` broadcasts to it."""
-        value = asas_values(value)
+        value = as_values(value)
         weight = as_values(weight).broadcast_to(value.shape)
         if self.nan_strategy != "disable":
             missing = value.isnan()

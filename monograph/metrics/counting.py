@@ -70,8 +70,9 @@ class MulticlassCounts(Counts):
     one is among the k highest); `target` is labels [N, ...]. `average` is "micro", "macro", "weighted" or "none"."""
 
     def __init__(
-        self, num_classes: int, top_k: int = 1, average: str | None = "macro", ignore_index: int | None = None, *, zero_division: float = 0.0
-    ) -> None:
+        self, num_classes: int, top_k: int = 1, average: str | None = "macro", ignore_index: int | None = None, *,
+        zero_division: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         name = type(self).__name__
         self.num_classes, self.ignore_index = positive_int(name, "num_classes", num_classes, 2), ignore_index
@@ -121,9 +122,12 @@ class MultilabelCounts(Counts):
 class ByTask:
     """A metric of which there are three kinds: `Accuracy(task="multiclass", num_classes=10)` makes a MulticlassAccuracy."""
 
-    def __init__(self, name: str, binary: type[Metric] | None, multiclass: type[Metric] | None = None, multilabel: type[Metric] | None = None) -> None:
+    def __init__(
+        self, name: str, binary: type[Metric] | None, multiclass: type[Metric] | None = None, multilabel: type[Metric] | None = None
+    ) -> None:
         self.__name__, self.kinds = name, {"binary": binary, "multiclass": multiclass, "multilabel": multilabel}
-        self.__doc__ = f"{name}(task, ...) makes {', '.join(kind.__name__ for kind in self.kinds.values() if kind)}, whose settings it takes."
+        made = ", ".join(kind.__name__ for kind in self.kinds.values() if kind)
+        self.__doc__ = f"{name}(task, ...) makes {made}, whose settings it takes."
 
     def __call__(self, task: str, **settings: Any) -> Metric:
         """Settings that only the other tasks have are let go, as scripts pass them that choose the task at run time."""

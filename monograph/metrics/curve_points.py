@@ -55,7 +55,7 @@ def area(x: Array, y: Array) -> float:
 
 
 def auroc(found: Found, max_fpr: float | None = None) -> float:
-    """The area under the ROC curve; up to `max_fpr` only, scaled so that 0.5 is chance (McClish), if given. NaN where a class is missing."""
+    """The area under the ROC curve, up to `max_fpr` only and scaled so that 0.5 is chance (McClish). NaN where a class is missing."""
     fpr, tpr, _ = roc(found)
     if max_fpr is None or max_fpr == 1.0 or not (found.positives and found.negatives):
         return area(fpr, tpr) if found.positives and found.negatives else float("nan")

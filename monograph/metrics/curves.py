@@ -1,7 +1,7 @@
 """ROC and precision-recall curves, AUROC and average precision.
 
-Exact with `thresholds=None`: scores are kept until `compute`. With `thresholds=200` (or a list) only counts at these thresholds are: a state
-of fixed size that a compiled step can update, whose areas are right up to the width of a bin.
+Exact with `thresholds=None`: scores are kept until `compute`. With `thresholds=200` (or a list) only counts at these thresholds are: a
+state of fixed size that a compiled step can update, whose areas are right up to the width of a bin.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class MulticlassCurve(Curve):
         outside = ((scores < 0) | (scores > 1)).any()
         scores = mt.where(outside, scores.softmax(-1), scores)
         positive = target.unsqueeze(-1) == mt.arange(self.columns)
-        counted = mt.ones_like(positive) if self.ignore_index is None else (target != self.ignore_index).unsqueeze(-1).expand(positive.shape)
-        self._take(scores, positive, counted)
+        counted = mt.ones_like(target, dtype=boolean) if self.ignore_index is None else target != self.ignore_index
+        self._take(scores, positive, counted.unsqueeze(-1).expand(positive.shape))
 
 
 class MultilabelCurve(Curve):

@@ -1,23 +1,19 @@
-"""What `update` is given: tensors, NumPy arrays and lists become tensors; shapes and values are looked at, and errors say which are wrong."""
+"""What `update` is given: arrays and lists become tensors; shapes and values are looked at, and errors say which are wrong."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from monograph.core.dtype import float64, int64
 from monograph.core.modes import MODES
 from monograph.tensor.core import Tensor
-from monograph.tensor.creation import from_numpy, tensor
+from monograph.tensor.creation import tensor
 
 
 def as_tensor(value: Any) -> Tensor:
     """A tensor without gradient."""
     if isinstance(value, Tensor):
         return value.detach()
-    if isinstance(value, np.ndarray) and value.dtype.kind in "bif":
-        return from_numpy(np.ascontiguousarray(value))
     return tensor(value)
 
 

@@ -171,7 +171,9 @@ class MulticlassJaccardIndex(MulticlassCounts):
 
     parts = staticmethod(overlapping)
 
-    def __init__(self, num_classes: int, average: str | None = "macro", ignore_index: int | None = None, *, zero_division: float = 0.0) -> None:
+    def __init__(
+        self, num_classes: int, average: str | None = "macro", ignore_index: int | None = None, *, zero_division: float = 0.0
+    ) -> None:
         super().__init__(num_classes, 1, average, ignore_index, zero_division=zero_division)
         self.left_out = ignore_index
 

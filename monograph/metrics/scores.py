@@ -71,7 +71,9 @@ def divided(above: Tensor, below: Tensor, zero_division: float = 0.0) -> Tensor:
     return mt.where(nothing, mt.full_like(below, zero_division), above / mt.where(nothing, mt.ones_like(below), below))
 
 
-def averaged(counts: Tensor, parts: Parts, average: str | None, zero_division: float, every_class: bool, left_out: int | None = None) -> Tensor:
+def averaged(
+    counts: Tensor, parts: Parts, average: str | None, zero_division: float, every_class: bool, left_out: int | None = None
+) -> Tensor:
     """The score of counts [4] or [4, C]. A class that is neither in preds nor in target is no part of a macro average, as in
     scikit-learn, unless `every_class`; nor is the class `left_out`."""
     if average == "micro" and counts.ndim == 2:

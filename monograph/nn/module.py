@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _MISSING = object()
+EXPLAINED = (MonographError, TypeError, ValueError, IndexError, RuntimeError)  # errors that are told in which module they happened
 _TABLES = ("_parameters", "_buffers", "_modules")
 # Dicts that every module has: they are made in __init__ and cost nothing while empty.
 _HOOK_TABLES = (
@@ -98,7 +99,7 @@ class Module(Tree, State, Conversion, Verbs):
             return self._call_compiled_or_hooked(args, kwargs)
         try:
             return self.forward(*args, **kwargs)
-        except MonographError as error:
+        except EXPLAINED as error:
             _name_module(error)
             raise
 
@@ -117,7 +118,7 @@ class Module(Tree, State, Conversion, Verbs):
                 if number in always_ran or not (number in self._forward_hooks_always_called or number in GLOBAL_HOOKS.forward_always):
                     continue
                 hook(self, args, kwargs, None) if self._takes_kwargs(number) else hook(self, args, None)
-            if isinstance(error, MonographError):
+            if isinstance(error, EXPLAINED):
                 _name_module(error)
             raise
 
@@ -421,7 +422,7 @@ def _name_module(error: BaseException) -> None:
     """Adds the dotted path of the module whose forward raised: the modules being called are found on the Python stack, so
     calls pay nothing.
     """
-    if any(note.startswith("in module ") for note in getattr(error, "__notes__", ())):
+    if getattr(error, "module", None) or any(note.startswith("in module ") for note in getattr(error, "__notes__", ())):
         return
     called: list[Module] = []
     frame: Any = sys._getframe(1)
@@ -432,7 +433,11 @@ def _name_module(error: BaseException) -> None:
                 called.append(module)
         frame = frame.f_back
     if called:
-        error.add_note(f"in module {_dotted_path(called)} ({type(called[0])._get_name(called[0])})")
+        path = f"{_dotted_path(called)} ({type(called[0])._get_name(called[0])})"
+        if isinstance(error, MonographError):
+            error.module = path
+        else:
+            error.add_note(f"in module {path}")
 
 
 def _dotted_path(called: list[Module]) -> str:

@@ -30,6 +30,26 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
     __str__ = __repr__
 
 
+def prefix_hint(missing: list[str], unexpected: list[str]) -> str:
+    """The line for keys that differ by a prefix alone, as a wrapper around the model leaves it ("" if they do not).
+
+    >>> print(prefix_hint(["a.weight"], ["module.a.weight"]))
+    <BLANKLINE>
+      fix: the keys of the state_dict start with 'module.': load {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    """
+    for given, wanted, verb in ((unexpected, missing, "removeprefix"), (missing, unexpected, "add")):
+        if wanted and len(given) == len(wanted) and given[0].endswith("." + wanted[0]):
+            prefix = given[0].removesuffix(wanted[0])
+            if {prefix + key for key in wanted} == set(given):
+                if verb == "add":
+                    return f"\n  fix: the keys of the state_dict lack {prefix!r}: load {{{prefix!r} + key: value for key, value in state_dict.items()}}"
+                return (
+                    f"\n  fix: the keys of the state_dict start with {prefix!r}: load {{key.removeprefix({prefix!r}): value for key, value in "
+                    "state_dict.items()}"
+                )
+    return ""
+
+
 class State:
     """The part of `Module` that saves and loads."""
 
@@ -225,5 +245,6 @@ class State:
             if missing:
                 errors.insert(0, "Missing key(s) in state_dict: {}. ".format(", ".join(f'"{k}"' for k in missing)))
         if errors:
-            raise RuntimeError("Error(s) in loading state_dict for {}:\n\t{}".format(type(self).__name__, "\n\t".join(errors)))
+            hint = prefix_hint(missing, unexpected)
+            raise RuntimeError("Error(s) in loading state_dict for {}:\n\t{}{}".format(type(self).__name__, "\n\t".join(errors), hint))
         return IncompatibleKeys(missing, unexpected)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
+from monograph.core.clashes import mixed_products
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.explain import explained, feature_fix, marked
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, Trait, define
@@ -38,27 +40,12 @@ def rows(x: Node) -> Node:
     return reshape(x, shape=(n, x.shape[-1]))
 
 
-def mixed_products(what: str, *xs: Any) -> str:
-    """The message for operands of different dtypes: of a layer's parameters and its input, or of two matrices."""
-    first = xs[0].dtype.name
-    if what != "linear" and not what.startswith("conv"):
-        other = next(x.dtype.name for x in xs if x.dtype is not xs[0].dtype)
-        message = f"expected m1 and m2 to have the same dtype, but got: {first} != {other}"
-        return explained(message, f"convert one, e.g. b.to(dtype={first}) ({what})")
-    own = xs[1].dtype.name
-    names = dict(zip(("input", "weight", "bias"), [x.dtype.name for x in xs], strict=False))
-    if own == first:
-        return explained(f"mat1 and mat2 must have the same dtype, but got {first} and {names['bias']}", "give the bias their dtype", **names)
-    whole = f", or the model: model.to({first})" if xs[0].dtype.kind in "fc" else ""
-    return explained(f"mat1 and mat2 must have the same dtype, but got {first} and {own}", f"convert the input: input.to({own}){whole}", **names)
-
-
 def same_number_type(what: str, *xs: Any) -> DType:
     """The common dtype of the operands of a product; raises DTypeError when they differ or cannot be multiplied and summed."""
     d = xs[0].dtype
     for x in xs:
         if x.dtype is not d:
-            raise DTypeError(mixed_products(what, *xs))
+            raise mixed_products(what, *xs)
     if d.kind == "b":
         raise DTypeError(f"\"{what}\" not implemented for 'bool'; convert the operands first, e.g. x.to(float32)")
     return d

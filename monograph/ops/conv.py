@@ -14,6 +14,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArgumentError, DTypeError, ShapeError
+from monograph.core.explain import channel_fix, explained, marked
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define

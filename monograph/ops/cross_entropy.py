@@ -15,6 +15,7 @@ from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int32, int64
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
+from monograph.core.explain import explained
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, Trait, define
@@ -274,6 +275,14 @@ def _probability_type(a: ProbabilityAttrs, x: Any, t: Any, *weights: Any) -> tup
     s = x.shape
     if not 0 <= a.dim < len(s):
         raise DimensionError(f"cross_entropy needs the classes in dimension {a.dim} of the input, got shape {list(s)}")
+    if len(t.shape) == len(s) - 1:
+        raise DTypeError(
+            explained(
+                f"expected target dtype to be Long or Byte, but got {t.dtype.name}",
+                "target.long() if these are class indices; class probabilities have the shape of the input",
+                input=f"{x.dtype.name} {list(s)}", target=f"{t.dtype.name} {list(t.shape)}",
+            )
+        )  # fmt: skip
     if t.shape != s:
         raise ShapeError(f"input and target of class probabilities must have one shape, got {list(s)} and {list(t.shape)}")
     _must_weigh_classes(weights, s[a.dim])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
+from monograph.core.clashes import unequal_entries, unequal_in_cat
 from monograph.core.dtype import int64
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
 from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, define
@@ -111,13 +112,7 @@ def _cat(a: DimAttrs, *xs: Any) -> Inferred:
             if d == dim:
                 total = total + s[d]
             elif s[d] != shape[d]:
-                raise ShapeError(
-                    explained(
-                        f"Sizes of tensors must match except in dimension {dim}. Expected size {shape[d]} but got size {s[d]} for tensor "
-                        f"number {k} in the list",
-                        cat_fix(shape, s), tensor_0=marked(shape, d), **{f"tensor_{k}": marked(s, d)},
-                    )
-                )  # fmt: skip
+                raise unequal_in_cat(shape, s, dim, d, k)
     return shape[:dim] + (total,) + shape[dim + 1 :], first.dtype
 
 
@@ -224,16 +219,6 @@ def _triangle(name: str, keeps: OpDef, function: Any) -> OpDef:
 
 tril = _triangle("tril", le, np.tril)
 triu = _triangle("triu", ge, np.triu)
-
-
-def unequal_entries(first: Shape, other: Shape, k: int) -> ShapeError:
-    """The error of a stack of tensors of several shapes."""
-    message = f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(other)} at entry {k}"
-    if len(first) != len(other):
-        return ShapeError(explained(message, f"they have {len(first)} and {len(other)} dimensions: unsqueeze or flatten one"))
-    differ = [d for d, (m, n) in enumerate(zip(first, other, strict=True)) if m != n]
-    fix = f"cat(tensors, dim={differ[0]}) joins them along the dimension that differs" if len(differ) == 1 else "pad or crop them to one size"
-    return ShapeError(explained(message, fix, entry_0=marked(first, *differ), **{f"entry_{k}": marked(other, *differ)}))
 
 
 def _stack_infer(a: DimAttrs, *xs: Any) -> Inferred:

@@ -14,7 +14,8 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
-from monograph.core.shape import Shape
+from monograph.core.explain import channel_fix, explained, marked
+from monograph.core.shape import Shape, numel
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
 from monograph.ops.elementwise import exp, log, rsqrt, square
@@ -299,8 +300,13 @@ def must_be_per_channel(what: str, x: Any, parameters: Iterable[Any]) -> None:
     for p in parameters:
         if p.shape != (x.shape[1],):
             raise ShapeError(
-                f"{what} expects parameters of shape [{x.shape[1]}], one per channel of the input {list(x.shape)}, but got {list(p.shape)}"
-            )
+                explained(
+                    f"{'running_mean' if what == 'batch_norm' else 'weight'} should contain {x.shape[1]} elements not {numel(p.shape)}: {what} "
+                    "takes parameters with one element for each channel of the input",
+                    channel_fix(x.shape, numel(p.shape), f"make the layer for {x.shape[1]} channels, or check the input's"),
+                    input=marked(x.shape, 1), parameter=marked(p.shape, 0),
+                )
+            )  # fmt: skip
 
 
 def _group_norm_type(a: GroupNormAttrs, x: Any, *parameters: Any) -> tuple[Shape, DType]:

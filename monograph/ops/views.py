@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
+from monograph.core.clashes import not_expandable
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
 from monograph.core.errors import DimensionError, DTypeError, ShapeError
-from monograph.core.shape import Shape
+from monograph.core.shape import Shape, sizes_differ
 from monograph.graph.op import REGISTRY, Family, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import mismatch, sum_to
 from monograph.ops.compare import eq
@@ -145,7 +146,7 @@ def _expand(a: ShapeAttrs, x: Any) -> Inferred:
     for i, s in enumerate(have):
         n = want[extra + i]
         if s != n and s != 1:
-            raise not_expandable(have, want, i, extra + i)
+            raise not_expandable(have, want, i)
     return want, x.dtype
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from monograph.core.clashes import mixed_products
 from monograph.core.dtype import int64
 from monograph.core.modes import MODES
 from monograph.core.shape import normalize_dim
@@ -20,9 +21,7 @@ from monograph.tensor.pointwise import FUNCTIONS, METHODS, deliver, publish
 
 def _same_dtype(a: Node, b: Node) -> None:
     if a.dtype is not b.dtype:
-        raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {a.dtype.name} != {b.dtype.name}. Convert one with .to({a.dtype.name})."
-        )
+        raise mixed_products("matmul", a, b)
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from monograph.core import dtype as dtypes
+from monograph.core.clashes import unequal_entries
 from monograph.core.shape import broadcast_all, normalize_dim, numel
 from monograph.graph.node import Node
 from monograph.ops import movement
@@ -46,9 +47,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     first = shape_of(tensors[0])
     for i, x in enumerate(tensors):
         if shape_of(x) != first:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(shape_of(x))} at entry {i}"
-            )
+            raise unequal_entries(first, shape_of(x), i)
     d = normalize_dim(dim, len(first) + 1)
     return cat([unsqueeze(x, d) for x in tensors], d, out=out)
 

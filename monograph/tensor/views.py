@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from monograph.core.clashes import not_expandable
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, ShapeError
 from monograph.core.shape import broadcast_all, infer_reshape, normalize_dim, numel
@@ -96,10 +97,7 @@ def expand(input: Tensor, *shape: Any, implicit: bool = False, **given: Any) -> 
                 )
             n = has
         elif has is not None and has != 1 and has != n:
-            raise ShapeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({has}) at non-singleton dimension {i}.  Target "
-                f"sizes: {list(want)}.  Tensor sizes: {list(old)}"
-            )
+            raise not_expandable(old, want, i - lead)
         full.append(n)
     return apply_view(movement.expand, input, shape=tuple(full))
 

@@ -19,6 +19,8 @@ class Schedule:
     frequency: int = 1
     monitor: str | None = None
     strict: bool = True
+    name: str | None = None  # for those who log its learning rate
+    paused: bool = False  # somebody else says what the learning rate is
 
     def __post_init__(self) -> None:
         if self.interval not in ("epoch", "step"):
@@ -30,6 +32,8 @@ class Schedule:
 
     def step(self, metrics: Mapping[str, Any]) -> None:
         """One step, with the metric it watches."""
+        if self.paused:
+            return
         if not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
             return
@@ -81,5 +85,6 @@ def _schedule(made: Any) -> Schedule:
             f"an lr_scheduler dict has 'scheduler' and may have interval, frequency, monitor, strict, name; got {', '.join(made)}"
         )
     return Schedule(
-        made["scheduler"], made.get("interval", "epoch"), made.get("frequency", 1), made.get("monitor"), made.get("strict", True)
-    )
+        made["scheduler"], made.get("interval", "epoch"), made.get("frequency", 1), made.get("monitor"), made.get("strict", True),
+        made.get("name"),
+    )  # fmt: skip

@@ -223,6 +223,15 @@ class Trainer:
         self.clock = stepper.clock
         return stepper
 
+    def accumulate(self, batches: int) -> None:
+        """From here on an update takes the gradients of so many batches."""
+        if batches == self.accumulate_grad_batches:
+            return
+        self.accumulate_grad_batches = batches
+        if self._fit is not None:
+            self._fit.stepper = self.stepper_for(self._task(), self.optimizers)
+            self.clock.epoch = self.current_epoch
+
     # ---- checkpoints ----
     def save_checkpoint(self, filepath: str | Path, weights_only: bool = False) -> None:
         """Writes everything that a run needs to go on from here to a file (or the weights alone), atomically."""

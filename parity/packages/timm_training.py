@@ -36,7 +36,7 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "maxvit_rmlp_pico_rw_256": {"size": 64, "img_size": 64},
     "resmlp_12_224": {"size": 64, "img_size": 64},
-    "regnety_002": {"size": 64, "batch": 8, "lr": 2e-5},
+    "regnety_002": {"size": 64, "batch": 8, "lr": 2e-6},
     "beit_base_patch16_224": {"size": 64, "img_size": 64, "depth": 3, "embed_dim": 96, "num_heads": 3},
     "eva02_tiny_patch14_224": {"size": 56, "img_size": 56, "depth": 3},
 }
@@ -78,14 +78,14 @@ def small(**options: Any) -> tuple[Any, Any, Any]:
 
 OPTIMIZERS = (
     "sgd momentum adam adamw nadam nadamw radam adamax adabelief adafactor adafactorbv adahessian adamp adan adopt lamb lars larc lion "
-    "laprop madgrad madgradw mars muon novograd rmsprop rmsproptf sgdp nvnovograd cadamw clion kron"
+    "laprop madgrad madgradw mars muon novograd rmsprop rmsproptf sgdp cadamw clion kron"
 ).split()
 
 
 def optimizer_case(name: str) -> None:
     """Enters a case of one of timm's optimisers."""
 
-    @case(name=f"optimizer {name}")
+    @case(name=f"optimizer {name}", known="orthogonalises in bfloat16, whose last bit decides" if name == "muon" else "")
     def steps() -> dict[str, Any]:
         model, x, y = small()
         rate = 1e-3 if name not in ("sgd", "momentum", "lars", "larc") else 1e-2
@@ -224,7 +224,7 @@ def fused_and_saved() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.pth"
         torch.save(model.state_dict(), path)
-        again = timm.create_model("test_resnet", num_classes=5, checkpoint_path=str(path)).eval()
+        again = timm.create_model("test_resnet", num_classes=5, checkpoint_path=str(path)).eval().double()
     with torch.no_grad():
         return {"logits": model(x), "again": again(x), "same": bool((model(x) == again(x)).all())}
 

@@ -27,7 +27,7 @@ def test_broadcast_is_numpys(a: tuple[int, ...], b: tuple[int, ...]) -> None:
 
 def test_broadcast_names_both_shapes_and_the_dimension() -> None:
     with pytest.raises(
-        ShapeError, match=r"tensor a \(3\) must match the size of tensor b \(4\) at non-singleton dimension 1: shapes \[2, 3\] and \[4\]"
+        ShapeError, match=r"tensor a \(3\) must match the size of tensor b \(4\) at non-singleton dimension 1\n  a \[2, >3<\]\n  b \[>4<\]"
     ):
         broadcast((2, 3), (4,))
 

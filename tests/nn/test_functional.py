@@ -309,3 +309,10 @@ def test_ctc_has_torchs_gradient_of_scores() -> None:
     loss = F.ctc_loss(log_probs, mg.tensor([[1]]), [3], [1], reduction="sum")
     (gradient,) = mg.autograd.grad(loss, log_probs)
     close(gradient.sum(-1), np.zeros((3, 1)))  # probabilities minus posteriors
+
+
+def test_a_batch_of_nothing_moves_no_running_statistics() -> None:
+    mean, variance = mg.zeros(2), mg.ones(2)
+    F.batch_norm(mg.zeros(0, 2, 3), mean, variance, training=True)
+    assert mean.tolist() == [0.0, 0.0] and variance.tolist() == [1.0, 1.0]
+    assert F.kl_div(mg.tensor(-1.0), mg.tensor(0.5), reduction="batchmean").shape == ()

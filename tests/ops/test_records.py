@@ -136,8 +136,8 @@ def test_a_write_through_a_view_reaches_the_base(op: OpDef, sample: Sample) -> N
         return
     written = op.unview(sample.attrs, base, new)
     assert_equal(run([written], {base: x, new: seen})[0], x, "writing back what was read changes nothing")
-    overlaps = op.name == "unfold" and sample.attrs.step < sample.attrs.size
-    if not overlaps:
+    places = apply(op, sample.attrs, np.arange(x.size).reshape(x.shape))
+    if len(np.unique(places)) == places.size:  # no element is shown twice
         other = np.arange(seen.size).reshape(seen.shape).astype(seen.dtype)
         result = run([written], {base: x, new: other})[0]
         assert_equal(apply(op, sample.attrs, result), other)

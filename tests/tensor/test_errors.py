@@ -17,8 +17,8 @@ ones, tensor = mg.ones, mg.tensor
 MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "shapes that do not broadcast": (
         lambda: ones(2, 3) + ones(2, 4), RuntimeError,
-        "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1: "
-        "shapes [2, 3] and [2, 4] do not broadcast",
+        "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1\n"
+        "  a [2, >3<]\n  b [2, >4<]",
     ),
     "matmul": (lambda: ones(2, 3) @ ones(2, 3), RuntimeError, "2x3 and 2x3"),
     "view of other size": (lambda: ones(2, 3).view(4), RuntimeError, "shape '[4]' is invalid for input of size 6 (shape [2, 3])"),
@@ -51,7 +51,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "weights of nothing": (lambda: mg.multinomial(mg.tensor([0.0, 0.0]), 1), RuntimeError, "sum of probabilities <= 0"),
     "mixed dtypes in matmul": (
         lambda: ones(2, 2) @ ones(2, 2, dtype=mg.float64), RuntimeError,
-        "expected m1 and m2 to have the same dtype, but got: float32 != float64. Convert one with .to(float32).",
+        "expected m1 and m2 to have the same dtype, but got: float32 != float64\n  fix: convert one, e.g. b.to(dtype=float32)",
     ),
     "mean of integers": (lambda: mg.arange(3).mean(), RuntimeError, "Use x.float().mean()"),
     "truth of many": (

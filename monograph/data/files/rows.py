@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import csv
-import importlib
 import itertools
 import json
 import os
@@ -18,20 +17,11 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from monograph.core.extras import optional
 from monograph.data.collate import tensor_of_owned
 from monograph.data.dataset import Dataset
 
 IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-EXTRAS = {"pyarrow": "arrow", "PIL": "image"}
-
-
-def optional(module: str, what: str) -> Any:
-    """A package that is not needed otherwise; raises ImportError that names the extra which brings it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        extra = EXTRAS[module.split(".")[0]]
-        raise ImportError(f"{what} needs {module.split('.')[0]}: pip install 'monograph[{extra}]'") from None
 
 
 class Rows(Dataset[Any]):

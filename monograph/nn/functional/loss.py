@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from monograph.core.dtype import promote
+from monograph.core.errors import ArgumentError
 from monograph.ops import cross_entropy as class_ops
 from monograph.ops import loss as loss_ops
 from monograph.tensor import Tensor, ones_like, where
@@ -41,13 +42,24 @@ def _given(*tensors: Tensor | None) -> list[Tensor]:
     return [t for t in tensors if t is not None]
 
 
+def _size_fix(input: Tensor, target: Tensor) -> str:
+    """The line that says how the target gets the size of the input, "" where a dimension of one is not all that differs."""
+    have, want = tuple(target.shape), tuple(input.shape)
+    for d, short, long, verb in (
+        *((d, have, want, "unsqueeze") for d in range(len(want))),
+        *((d, want, have, "squeeze") for d in range(len(have))),
+    ):
+        if len(short) + 1 == len(long) and (*short[:d], 1, *short[d:]) == long:
+            return f"\n  fix: target.{verb}({d}) has shape {list(want)}"
+    return ""
+
+
 def _alike(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in one dtype; warns when their sizes only broadcast."""
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
-            "lead to incorrect results "
-            "due to broadcasting. Please ensure they have the same size.",
+            f"lead to incorrect results due to broadcasting. Please ensure they have the same size.{_size_fix(input, target)}",
             stacklevel=3,
         )
     if input.dtype is not target.dtype:
@@ -138,9 +150,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 
 def _check_size(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
-            "Please ensure they have the same size."
+            f"Please ensure they have the same size.{_size_fix(input, target)}"
         )
 
 
@@ -162,7 +174,7 @@ def binary_cross_entropy_with_logits(
     """Binary cross entropy of sigmoid(input), safe for large scores."""
     reduction = _reduction(reduction, size_average, reduce)
     if target.shape != input.shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+        raise ArgumentError(f"Target size ({target.shape}) must be the same as input size ({input.shape}){_size_fix(input, target)}")
     return apply(
         loss_ops.bce_with_logits, input, target.to(input.dtype), *_given(weight, pos_weight), reduction=reduction,
         has_weight=weight is not None,
@@ -183,6 +195,8 @@ def kl_div(
             "aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
+    if reduction == "batchmean" and input.ndim == 0:
+        reduction = "sum"  # a batch of one
     return apply(loss_ops.kl_div, input, target, log_target=log_target, reduction=reduction)
 
 

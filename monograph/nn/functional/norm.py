@@ -6,6 +6,7 @@ from typing import Any
 
 from monograph.core.dtype import finfo
 from monograph.core.errors import ShapeError
+from monograph.core.explain import explained, feature_fix, marked
 from monograph.core.modes import no_grad
 from monograph.nn.functional.padding import pad as pad_sides
 from monograph.ops import batch_norm as batch_ops
@@ -29,7 +30,13 @@ def _check_features(input: Tensor, shape: tuple[int, ...]) -> None:
     if input.ndim < n or tuple(input.shape[input.ndim - n :]) != shape:
         wanted = ", ".join(["*", *map(str, shape)])
         raise ShapeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but got input of size{list(input.shape)}"
+            explained(
+                f"Given normalized_shape={list(shape)}, expected input with shape [{wanted}], but got input of size{list(input.shape)}",
+                feature_fix(tuple(input.shape), shape[0], f"normalized_shape must end the input's shape: {list(input.shape[-n:])} would")
+                if n == 1
+                else f"normalized_shape must end the input's shape: {list(input.shape[-n:])} would",
+                input=marked(tuple(input.shape), *range(-n, 0)),
+            )
         )
 
 
@@ -107,7 +114,7 @@ def batch_norm(
     if isinstance(count, int) and count == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
     y, mean, variance = apply(batch_ops.batch_norm_training, input, *_given(weight, bias), **flags)
-    if running_mean is not None or running_var is not None:
+    if (running_mean is not None or running_var is not None) and not (isinstance(count, int) and count == 0):  # nothing moves nothing
         with no_grad():
             _move(running_mean, mean.detach(), momentum)
             _move(running_var, variance.detach() * (count / (count - 1)), momentum)
