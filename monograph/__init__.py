@@ -53,6 +53,7 @@ _MODULES = (
     "serialization",
     "amp",
     "linalg",
+    "masked",
     "sparse",
     "special",
     "fft",

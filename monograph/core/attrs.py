@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from typing import Any, ClassVar, dataclass_transform
 
+import numpy as np
+
 from monograph.core.errors import MonographError
 from monograph.core.symbol import Sym
 
@@ -106,6 +108,15 @@ def _exact(value: Any) -> Any:
     return value
 
 
+# What may stand in a field that is declared so: the class for the message, and all classes that are taken.
+EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "int": ("int", (int, np.integer, Sym)),
+    "float": ("float", (float, int, np.floating, np.integer, Sym)),
+    "bool": ("bool", (bool, np.bool_)),
+    "str": ("str", (str,)),
+}
+
+
 @dataclass_transform(frozen_default=True)
 def attrs(cls: type) -> type:
     """Declares an attribute record: frozen and slotted, made by position or by name, equal when all values are."""
@@ -133,8 +144,18 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
     cls: Any = next(c for c in type(self).__mro__ if c.__dict__.get("__init__") is _first_init)
     fields, defaults = cls.FIELDS, cls.DEFAULTS
     signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
-    lines = [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
+    declared = {name: str(kind) for c in reversed(cls.__mro__) for name, kind in c.__dict__.get("__annotations__", {}).items()}
+    # The exact class is what comes nearly always: what is something else is looked at.
+    lines = [f"    if {f}.__class__ is not {EXPECTED[declared[f]][0]}: _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
+    lines += [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
     namespace: dict[str, Any] = {f"_set_{f}": getattr(cls, f).__set__ for f in fields} | {f"_default_{f}": d for f, d in defaults.items()}
+
+    def look(name: str, value: Any) -> None:
+        what, accepted = EXPECTED[declared[name]]
+        if not isinstance(value, accepted):
+            raise TypeError(f"argument '{name}' must be {what}, not {type(value).__name__}: {value!r:.80}")
+
+    namespace["_look"] = look
     exec("\n".join([f"def __init__({signature}):", *lines]), namespace)
     cls.__init__ = namespace["__init__"]
     cls.__init__(self, *args, **values)

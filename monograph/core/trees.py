@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+CONTAINERS = (tuple, list, dict)
+
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """(leaves, structure). `unflatten` inverts it; the structure is hashable and comparable.
@@ -23,7 +25,8 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 def _flatten(tree: Any, leaves: list[Any]) -> Any:
     kind = type(tree)
     if kind is list or kind is tuple:
-        return (kind, tuple([_flatten(x, leaves) for x in tree]))
+        # A call for each leaf would be most of the time of a small batch; `append` returns None, which is what stands for a leaf.
+        return (kind, tuple([_flatten(x, leaves) if isinstance(x, CONTAINERS) else leaves.append(x) for x in tree]))  # type: ignore[func-returns-value]
     if kind is dict or kind is OrderedDict:
         return (kind, tuple(tree), tuple([_flatten(x, leaves) for x in tree.values()]))
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):

@@ -15,11 +15,12 @@ from monograph.core import dtype as dtypes
 from monograph.core import knobs
 from monograph.core.errors import CaptureError
 from monograph.core.modes import MODES
-from monograph.core.trees import flatten, unflatten
+from monograph.core.trees import CONTAINERS, flatten
 from monograph.engine import evaluator, ladder
 from monograph.engine.capture import Capture
 from monograph.engine.checks import ATOMS
 from monograph.engine.guards import Watch
+from monograph.engine.handing_back import maker
 from monograph.engine.program import ClosedFinal, PathBuilder, Refused
 from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown, storage_ids
 from monograph.engine.user_code import Tracer
@@ -59,9 +60,7 @@ class Compiled:
         modes = MODES
         if modes.capture is not None or modes.anomaly or evaluator.IMMEDIATE:
             return self.function(*args, **kwargs)
-        leaves, structure = (
-            flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
-        )
+        leaves, structure = _leaves(args, kwargs)
         key, tensors = self._signature(leaves, structure)
         signature = self.signatures.get(key)
         if signature is not None:
@@ -92,9 +91,7 @@ class Compiled:
 
     def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry | None, list[Any]]:
         """The entry that a call with these arguments would replay (None if there is none), and the tensors among the arguments."""
-        leaves, structure = (
-            flatten((args, kwargs)) if kwargs or any(type(a) in (list, tuple, dict) for a in args) else (list(args), len(args))
-        )
+        leaves, structure = _leaves(args, kwargs)
         key, tensors = self._signature(leaves, structure)
         signature = self.signatures.get(key)
         for entry in signature.entries if signature is not None else ():
@@ -240,6 +237,17 @@ class Compiled:
                 place.last = place.tensor._node
 
 
+def _leaves(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any]:
+    """All leaves of a call's arguments, and what tells its kind from calls with other nesting or names."""
+    if kwargs:
+        return flatten((args, kwargs))
+    for a in args:
+        if isinstance(a, CONTAINERS):
+            leaves, structure = flatten(args)
+            return leaves, (len(args), structure)
+    return list(args), len(args)
+
+
 def _name(function: Any) -> str:
     return getattr(function, "__qualname__", None) or type(function).__name__
 
@@ -376,7 +384,6 @@ class Ending:
         return made
 
     def _maker(self, builder: PathBuilder) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
-        front, structure = self.front, self._structure
         plan: list[tuple[str, Any, Any]] = []
         for how, what, more in self._leaves:
             if how in ("place", "twin"):
@@ -387,19 +394,4 @@ class Ending:
                 plan.append(("place", builder.place_of(self.capture.handle_of(self.capture.argument_tensors[what])), ()))
             else:
                 plan.append((how, what, more))
-
-        def leaf(how: str, what: Any, more: Any, tensors: Sequence[Any], new: Sequence[Any]) -> Any:
-            if how == "value":
-                return what.copy() if isinstance(what, np.ndarray) else what
-            if how == "twin":
-                t, more = tensors[what]._twin(more[1]), more[0]
-            else:
-                t = new[what] if how == "new" else tensors[what]._grad if how == "grad" else tensors[what]
-            return front.view_of(t, more) if more else t
-
-        if structure is None and len(plan) == 1:
-            how, what, more = plan[0]
-            if how == "new" and not more:
-                return lambda tensors, new: new[what]
-            return lambda tensors, new: leaf(how, what, more, tensors, new)
-        return lambda tensors, new: unflatten(structure, [leaf(h, w, m, tensors, new) for h, w, m in plan])
+        return maker(self._structure, plan, self.front.view_of)

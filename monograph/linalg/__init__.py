@@ -47,6 +47,7 @@ from monograph.linalg.solving import (
     tensorinv,
     tensorsolve,
 )
+from monograph.tensor.foreign import all_refuse_foreign
 
 __all__ = [
     "LinAlgError",
@@ -93,3 +94,5 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+all_refuse_foreign(globals(), __all__)

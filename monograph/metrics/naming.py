@@ -245,7 +245,8 @@ OTHER_NAMES = {
     "acc": "accuracy", "mse": "mean_squared_error", "rmse": "root_mean_squared_error", "mae": "mean_absolute_error",
     "mape": "mean_absolute_percentage_error", "msle": "mean_squared_logarithmic_error", "r2": "r2_score", "auroc": "auc", "roc_auc": "auc",
     "pr_auc": "average_precision", "f1_score": "f1", "dice": "f1", "jaccard": "iou", "mean_io_u": "iou", "mean_iou": "iou",
-    "mcc": "matthews_corrcoef", "log_loss": "cross_entropy", "logcosh": "log_cosh", "kld": "kl_divergence", "bce": "binary_crossentropy", "kappa": "cohen_kappa",
+    "mcc": "matthews_corrcoef",
+    "log_loss": "cross_entropy", "logcosh": "log_cosh", "kld": "kl_divergence", "bce": "binary_crossentropy", "kappa": "cohen_kappa",
     "binary_cross_entropy": "binary_crossentropy", "log_cosh_error": "log_cosh", "pearson": "pearson_correlation",
 }  # fmt: skip
 

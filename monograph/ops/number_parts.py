@@ -13,11 +13,12 @@ from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, Sample, Trait, define
-from monograph.ops.broadcasting import FLOATING, binary, refuse
-from monograph.ops.elementwise import as_dtype, exp2
+from monograph.ops.broadcasting import FLOATING, binary, refuse, sum_to
+from monograph.ops.compare import eq
+from monograph.ops.elementwise import as_dtype, exp2, where
 from monograph.ops.precision import is_half
 from monograph.ops.samples import of_two
-from monograph.ops.source import project
+from monograph.ops.source import project, zeros_like
 
 ELEMENTWISE = Family.ELEMENTWISE
 
@@ -27,7 +28,14 @@ def _next_after(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.asarray(np.nextafter(x, y))
 
 
+def _next_slope(g: Node, y: Node, a: Any, x: Node, to: Node) -> list[Node]:
+    """The neighbour moves with x, and not with where it is; with both equal it is neither's."""
+    none = zeros_like(g)
+    return [sum_to(where(eq(x, to), none, g), x.shape), sum_to(none, to.shape)]
+
+
 def _next_samples() -> Iterable[Sample]:
+    yield Sample((np.array([1.0, -1.0, 0.5]), np.array([[2.0, 2.0, -1.0], [0.0, -4.0, 5.0]])))
     yield Sample((np.array([1.0, -1.0, 0.0, np.inf, np.nan]), np.array([2.0, 2.0, -1.0, 0.0, 1.0])), grad_inputs=())
     yield Sample((np.array([[1.0], [0.0]], np.float32), np.array([0.0, 5.0, np.inf], np.float32)), grad_inputs=())
     yield Sample((np.array([1.0, 0.0], bfloat16.np), np.array([2.0, -1.0], bfloat16.np)), grad_inputs=())
@@ -39,7 +47,7 @@ def _next_samples() -> Iterable[Sample]:
 nextafter = define(
     "nextafter", family=ELEMENTWISE, infer=binary("nextafter", FLOATING), reference=lambda a, x, y: _next_after(x, y),
     samples=_next_samples,
-    vjp=NotDifferentiable("the neighbour of a float is a matter of bits"), traits=[Trait.POINTWISE],
+    vjp=_next_slope, traits=[Trait.POINTWISE],
     doc="The next float after x towards y.",
 )  # fmt: skip
 

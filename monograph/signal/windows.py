@@ -30,7 +30,7 @@ def _made(values: np.ndarray, d: Any, device: Any, requires_grad: bool) -> Tenso
 
 def bartlett(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A triangle."""
-    d = _kind("bartlett", M, dtype)
+    d = _kind("bartlett", M, dtype, layout)
     return _made(shapes.bartlett(M, sym), d, device, requires_grad)
 
 
@@ -43,7 +43,7 @@ def general_cosine(
     >>> mg.signal.windows.general_cosine(5, a=[0.5, 0.5])
     tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
     """
-    d = _kind("general_cosine", M, dtype)
+    d = _kind("general_cosine", M, dtype, layout)
     if not isinstance(a, Iterable):
         raise TypeError("Coefficients must be a list/tuple")
     weights = tuple(a)
@@ -82,7 +82,7 @@ def nuttall(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, 
 
 def cosine(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One arch of a sine."""
-    d = _kind("cosine", M, dtype)
+    d = _kind("cosine", M, dtype, layout)
     return _made(shapes.half_sine(M, sym), d, device, requires_grad)
 
 
@@ -91,7 +91,7 @@ def exponential(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """exp(-|i - center| / tau)."""
-    d = _kind("exponential", M, dtype)
+    d = _kind("exponential", M, dtype, layout)
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
     if sym and center is not None:
@@ -104,7 +104,7 @@ def gaussian(
     M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """exp(-(i - middle)^2 / (2 std^2))."""
-    d = _kind("gaussian", M, dtype)
+    d = _kind("gaussian", M, dtype, layout)
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
     return _made(shapes.gaussian(M, shapes.middle(M, sym), std), d, device, requires_grad)
@@ -114,7 +114,7 @@ def kaiser(
     M: int, *, beta: float = 12.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Kaiser's window of shape `beta`."""
-    d = _kind("kaiser", M, dtype)
+    d = _kind("kaiser", M, dtype, layout)
     if beta < 0:
         raise ValueError(f"beta must be non-negative, got: {beta} instead.")
     return _made(shapes.kaiser(M, sym, beta), d, device, requires_grad)

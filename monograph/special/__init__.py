@@ -70,6 +70,7 @@ from monograph.special.polynomials import (
 )
 
 igamma, igammac, mvlgamma = gammainc, gammaincc, multigammaln
+from monograph.tensor.foreign import all_refuse_foreign
 
 __all__ = [
     "airy_ai",
@@ -133,3 +134,5 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+all_refuse_foreign(globals(), __all__)

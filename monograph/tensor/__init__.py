@@ -40,8 +40,25 @@ from monograph.tensor.pointwise import FUNCTIONS, METHODS
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Every element becomes `value`. In place."""
+    """Every element becomes `value`, a number or a 0-d tensor. In place."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
     return self.copy_(value if isinstance(value, Tensor) else FUNCTIONS["full"]((), value, dtype=self.dtype))
+
+
+def fill(input: Tensor, value: Any) -> Tensor:  # noqa: A002
+    """A tensor of the input's shape and dtype, every element `value`, a number or a 0-d tensor.
+
+    >>> import monograph as mg
+    >>> mg.fill(mg.zeros(2), 3).tolist()
+    [3.0, 3.0]
+    """
+    return fill_(METHODS["clone"](input), value)
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Every element becomes 0. In place."""
+    return fill_(self, 0)
 
 
 def _iterate(self: Tensor) -> Any:
@@ -51,10 +68,10 @@ def _iterate(self: Tensor) -> Any:
 
 
 METHODS.update(
-    fill_=fill_, zero_=lambda self: fill_(self, 0), __repr__=printing.to_string, __format__=printing.formatted, __array_priority__=1000,
+    fill_=fill_, zero_=zero_, __repr__=printing.to_string, __format__=printing.formatted, __array_priority__=1000,
     __iter__=_iterate, __contains__=lambda self, value: bool((self == value).any().item()),
 )  # fmt: skip
-FUNCTIONS.update(fill_=fill_, zero_=METHODS["zero_"], resize_as_=METHODS["resize_as_"])
+FUNCTIONS.update(fill=fill, fill_=fill_, zero_=zero_, resize_as_=METHODS["resize_as_"])
 FUNCTIONS["_check_device"] = creation.check_device
 FUNCTIONS["_from_host"] = creation.from_host
 FUNCTIONS["_to_dtype"] = pointwise.to_dtype

@@ -153,6 +153,8 @@ def _hooks_of(t: Tensor) -> list[Any]:
     """The hooks of a tensor's gradient. Those of a leaf stay with it when it gets a new value."""
     if t._leaf_flag and t._leaf_hooks is None:
         t._leaf_hooks = []
+    if t._base is not None:
+        t._hooked = True
     return vjp.hook(_tape_node(t), t._leaf_hooks)
 
 

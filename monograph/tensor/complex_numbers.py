@@ -146,7 +146,7 @@ def resolve_conj(input: Tensor) -> Tensor:  # noqa: A002
 def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """The complex conjugates in memory of their own."""
     x = read(input)
-    return deliver(emit(complex_parts.conj if x.dtype.kind == "c" else source.clone, x), out)
+    return deliver(emit(complex_parts.conj if x.dtype.kind == "c" else source.clone, x), out, x.dtype.kind in "iub")
 
 
 def adjoint(input: Tensor) -> Tensor:  # noqa: A002
@@ -170,7 +170,7 @@ def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """x / |x| of complex numbers, 0 of 0; the sign of real ones."""
     x = read(input)
-    return deliver(emit(complex_parts.sgn if x.dtype.kind == "c" else elementwise.sign, x), out)
+    return deliver(emit(complex_parts.sgn if x.dtype.kind == "c" else elementwise.sign, x), out, x.dtype.kind in "iub")
 
 
 def isreal(input: Tensor) -> Tensor:  # noqa: A002

@@ -54,7 +54,8 @@ class Tensor(Declared):
     _silent = False  # writes through .data do not count as overwriting saved values
     _shared: Any = None  # the buffer that NumPy sees too, while it does
     _seen: tuple[Node | None, Node] | None = None  # of a view: (base node, view node) last read
-    _via: tuple[Tensor, tuple[Step, ...]] | None = None  # of a view of a leaf that is a view itself: the leaf, the steps from there
+    _via: tuple[Tensor, tuple[Step, ...]] | None = None  # of a view of a view that is a leaf or has hooks: that view, the steps from there
+    _hooked = False  # of a view: its gradient has hooks, so further views have to go through it
     _retains = False  # retain_grad() was called
     _leaf_hooks: list[Any] | None = None  # of a leaf: what is called with its gradient
     _post_hooks: list[Any] | None = None  # of a leaf: what is called when its .grad has grown
@@ -71,7 +72,7 @@ class Tensor(Declared):
             node = self._node if self._shared is None else self._snapshot()
         else:
             via = self._via
-            if via is not None and not (via[0]._leaf_flag and MODES.now.grad):
+            if via is not None and not (via[0]._hooked or (via[0]._leaf_flag and MODES.now.grad)):
                 via = None
             if via is None and self._shared_base() is not None and not (base._leaf_flag and MODES.now.grad):
                 node = self._snapshot()
@@ -440,7 +441,7 @@ def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
         t._base, t._steps = tensor, steps
     else:
         t._base, t._steps = tensor._base, tensor._steps + steps
-        if tensor._leaf_flag:
+        if tensor._leaf_flag or tensor._hooked:
             t._via = tensor, steps
         elif tensor._via is not None:
             t._via = tensor._via[0], tensor._via[1] + steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from typing import Any
@@ -137,12 +138,22 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     return _stepped(base._shared.array(base._node), self._steps)
 
 
+def _evaluate_each(nodes: list[Any]) -> None:
+    """Evaluates nodes, of which some may refuse their values: that is the business of whoever looks at those."""
+    try:
+        evaluator.evaluate(nodes)
+    except Exception:
+        for node in nodes:
+            with contextlib.suppress(Exception):
+                evaluator.evaluate([node])
+
+
 def _share(base: Tensor) -> np.ndarray:
     """Opens the memory of a base tensor (and its twins) to NumPy."""
     node: Any = base._node
     waiting = _readers(node)
     if waiting:
-        evaluator.evaluate(waiting)  # they mean the value of now
+        _evaluate_each(waiting)  # they mean the value of now
     evaluator.evaluate([node])
     array = node.value.array(node.shape, node.dtype.np)
     root = array

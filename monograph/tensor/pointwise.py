@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from monograph.tensor.dispatch import (
     scalar_node,
     store,
 )
+from monograph.tensor.foreign import READ_BY_DISPATCH, refuses_foreign
 
 FUNCTIONS: dict[str, Any] = {}  # public functions of this file
 METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
@@ -32,6 +34,8 @@ METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
 def publish(name: str, function: Any, method: bool = True, in_place: bool = False) -> Callable[..., Any]:
     """Makes `function` public as monograph.<name>, Tensor.<name> and, if wanted, Tensor.<name>_."""
     function.__name__ = function.__qualname__ = name
+    if inspect.isfunction(function) and function.__module__ not in READ_BY_DISPATCH:
+        function = refuses_foreign(function)
     FUNCTIONS[name] = function
     if method:
         METHODS[name] = function

@@ -171,7 +171,7 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
     if dim is not None and not rows.shape[0] and 0 in rows.shape[1:]:
         raise RuntimeError("There are 0 sized dimensions, and they aren't selected by `dim`, so unique_consecutive cannot be applied")
     changes = rows[1:] != rows[:-1]
-    changed = changes.reshape(changes.shape[0], -1).any(1) if rows.ndim > 1 else changes
+    changed = changes.any(tuple(range(1, changes.ndim))) if rows.ndim > 1 else changes
     first = np.concatenate([np.ones(min(1, rows.shape[0]), bool), changed])
     starts = np.flatnonzero(first)
     kept = METHODS["index_select"](reshape(input, -1) if dim is None else input, d, from_host(starts.astype(np.int64)))

@@ -229,7 +229,7 @@ _triangle_indices("triu_indices", np.triu_indices)
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Flat indices as a tuple of one index tensor per dimension of `shape`."""
     if indices.dtype.kind not in "iu":
-        raise RuntimeError(f"unravel_index(): expected 'indices' to be integer dtype, but got {indices.dtype.name}")
+        raise TypeError(f"unravel_index(): expected 'indices' to be integer dtype, but got {indices.dtype.name}")
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in (shape.tolist() if isinstance(shape, Tensor) else shape))  # type: ignore[attr-defined]
     if not all(n >= 0 for n in sizes):
         raise RuntimeError(f"unravel_index(): 'shape' cannot have negative values, but got {sizes}")

@@ -17,7 +17,7 @@ from monograph.tensor.dispatch import apply_view
 from monograph.tensor.pointwise import FUNCTIONS as F
 from monograph.tensor.pointwise import METHODS, publish
 from monograph.tensor.strides import layout
-from monograph.tensor.views import diagonal, expand, reshape, select
+from monograph.tensor.views import become_view, diagonal, expand, reshape, select
 
 
 def _written(input: Tensor, src: Tensor, show: Callable[[Tensor], Tensor], name: str) -> Tensor:  # noqa: A002
@@ -67,6 +67,11 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     view = view_of(base, ((strided_op, strided_op.make_attrs(**attrs)),))
     view._read()
     return view
+
+
+def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """`as_strided`, which the tensor itself becomes. In place."""
+    return become_view(self, as_strided(self, size, stride, storage_offset))
 
 
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:  # noqa: A002
@@ -185,6 +190,7 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     return METHODS["index_put_"](self, at, F["tensor"](fill_value, dtype=self.dtype))
 
 
+METHODS["as_strided_"] = F["as_strided_"] = as_strided_
 METHODS["fill_diagonal_"] = fill_diagonal_
 
 

@@ -39,7 +39,12 @@ def sizes(args: tuple[Any, ...], given: dict[str, Any] | None = None) -> tuple[A
 
 def shape_of(x: Tensor) -> tuple[Any, ...]:
     """The shape of a tensor, whose value need not be known."""
-    return x._type().shape if MODES.now.capture is None else read(x).shape
+    try:
+        return x._type().shape if MODES.now.capture is None else read(x).shape
+    except AttributeError:
+        if isinstance(x, Tensor):
+            raise
+        raise TypeError(f"expected a Tensor, got {type(x).__name__}") from None
 
 
 def layout(input: Tensor) -> tuple[tuple[Any, ...], Any]:  # noqa: A002

@@ -259,7 +259,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(expand(x, shape) for x in tensors)
 
 
-def _reshape_in_place(self: Tensor, changed: Tensor) -> Tensor:
+def become_view(self: Tensor, changed: Tensor) -> Tensor:
     """squeeze_, unsqueeze_, t_ ...: the handle itself becomes the view."""
     if self._base is None:
         base = wrap(self._node)
@@ -288,4 +288,4 @@ METHODS.update(
 )  # fmt: skip
 FUNCTIONS.update(broadcast_tensors=broadcast_tensors, broadcast_to=lambda input, size: expand(input, size), ravel=METHODS["ravel"])
 for _name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes"):
-    METHODS[_name + "_"] = lambda self, *a, _f=METHODS[_name]: _reshape_in_place(self, _f(self, *a))
+    METHODS[_name + "_"] = lambda self, *a, _f=METHODS[_name]: become_view(self, _f(self, *a))

@@ -52,7 +52,7 @@ def room(frame: Any, kept: Kept) -> dict[str, Any]:
         """A tensor whose memory looks like `form` says."""
         draw = np.random.default_rng(seed)
         storage = {"turned": shape[::-1], "strided": tuple(2 * s for s in shape), "row": (2, *shape), "expanded": tuple(1 for _ in shape)}.get(form, shape)
-        values = draw.integers(0, 4, storage) if dtype[0] in "iub" else draw.standard_normal(storage) * 2
+        values = draw.integers(0, 4, storage) if dtype[0] in "iu" or dtype == "bool" else draw.standard_normal(storage) * 2
         if dtype.startswith("complex"):
             values = values + 1j * draw.standard_normal(storage)
         values = np.asarray(values)
@@ -172,8 +172,8 @@ def judge(text: str) -> str:
         if trouble:
             return f"[state] {target}: {trouble}"
         if kind == "error":
-            if isinstance(value, INSIDE) or not isinstance(value, RECOGNISED):
-                if not (type(value) in (KeyError, AttributeError) and not inside(value)):
+            if (isinstance(value, INSIDE) and inside(value)) or not isinstance(value, RECOGNISED + INSIDE):
+                if True:
                     last = traceback.extract_tb(value.__traceback__)[-1]
                     return f"[class] {target}: {type(value).__name__}: {str(value)[:160]} ({os.path.basename(last.filename)}:{last.lineno})"
         found[target] = (kind, value)

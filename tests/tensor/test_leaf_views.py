@@ -32,3 +32,17 @@ def test_memory_of_numpy() -> None:
     x = mg.from_numpy(np.ones(6, np.float32)).view(2, 3).requires_grad_()
     (x[0][1:] * 3).sum().backward()
     assert x.grad.tolist() == [[0, 3, 3], [0, 0, 0]]
+
+
+def test_hooks_on_a_view_are_called_when_further_views_are_used() -> None:
+    x = mg.ones(4, 6, requires_grad=True)
+    y = (x * 2).reshape(2, 2, 6)
+    seen = []
+    y.register_hook(lambda g: seen.append(tuple(g.shape)) or g * 3)
+    first, second = y.view(4, 6).split(3, 1)
+    (first.sum() + second.sum()).backward()
+    assert seen == [(2, 2, 6)] and x.grad.tolist() == [[6.0] * 6] * 4
+    kept = (x * 2).view(24)
+    kept.retain_grad()
+    kept[3:].sum().backward()
+    assert kept.grad.tolist() == [0.0] * 3 + [1.0] * 21

@@ -187,7 +187,8 @@ def hyperparameters(values: Mapping[str, Any], metrics: Mapping[str, Any], domai
             raise ValueError(f"value should be one of int, float, str, bool, or a tensor; hyperparameter {name!r} is {value!r}")
         for choice in (domains or {}).get(name, ()):
             added = info.domain_discrete.values.add()
-            setattr(added, "bool_value" if isinstance(choice, bool) else "string_value" if isinstance(choice, str) else "number_value", choice)
+            field = "bool_value" if isinstance(choice, bool) else "string_value" if isinstance(choice, str) else "number_value"
+            setattr(added, field, choice)
         infos.append(info)
     shown = [api.MetricInfo(name=api.MetricName(tag=name)) for name in metrics]
     parts = {
