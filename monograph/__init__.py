@@ -82,6 +82,10 @@ _LAZY = {
         "monograph.linalg.top_level",
     ),
     **dict.fromkeys(("stft", "istft"), "monograph.fft.short_time"),
+    **dict.fromkeys(
+        "constant_pad_nd grid_sampler grid_sampler_2d grid_sampler_3d native_batch_norm native_group_norm native_layer_norm".split(),
+        "monograph.nn.functional.native",
+    ),
     **dict.fromkeys("bartlett_window blackman_window hamming_window hann_window kaiser_window".split(), "monograph.signal.top_level"),
     **dict.fromkeys(
         "smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor sparse_mask spmm to_sparse to_sparse_coo "

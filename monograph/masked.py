@@ -30,6 +30,23 @@ def _mask_of(input: Tensor, mask: Tensor) -> Tensor:  # noqa: A002
     return mask.expand(input.shape).to(dtypes.bool_)  # type: ignore[attr-defined]
 
 
+def _input_mask(input: Tensor, *args: Any, mask: Tensor | None = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    """The mask in the input's shape. Raises ValueError where there is none."""
+    if mask is None:
+        raise ValueError("_input_mask requires explicit mask")
+    return _mask_of(input, mask)
+
+
+def _output_mask(op: Any, input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, mask: Any = None, **kwargs: Any) -> Tensor:  # noqa: A002
+    """Which elements of op's result come from anything that is not masked out; `op` is a function of this module."""
+    there = _input_mask(input, mask=mask)
+    if op.__name__ in ("softmax", "log_softmax", "softmin", "normalize", "cumsum", "cumprod"):
+        return there
+    at = 1 if op.__name__ == "norm" else 0  # `ord` comes first
+    dim = args[at] if len(args) > at else (-1 if op.__name__ == "median" and dim is None else dim)
+    return F["any"](there, _dims(dim, input.ndim or 1), bool(keepdim))
+
+
 def _largest(d: DType, sign: int, name: str) -> float:
     """What a maximum (sign 1) or minimum (sign -1) of elements of this dtype starts from."""
     if d.kind == "f":

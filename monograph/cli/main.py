@@ -1,67 +1,74 @@
-"""`monograph run --as torch script.py args...`, `monograph run --as torch -m package args...`, `monograph info`."""
+"""`monograph COMMAND`: the parser, and what becomes of errors. Each command is a function in the file of its theme."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
-import runpy
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 
-from monograph.compat.alias import SHIM, install
-from monograph.compat.version import STANDS_FOR
-from monograph.core.knobs import KNOBS
-from monograph.runtime.threads import get_num_threads
+from monograph.cli import completing, describing, inspecting, learning, measuring, starting
+from monograph.cli.config import FIELDS
+from monograph.cli.exits import FAILED, INTERRUPTED, MEANINGS, CommandError
+
+OVERRIDE = re.compile(rf"--((?:{'|'.join(FIELDS)})(?:\.[\w.-]+)?)(?:=(.*))?", re.DOTALL)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="monograph", description="A deep-learning framework whose dynamic graph is its static graph.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run", help="run a script, also one written for torch", description="Runs a Python script or module as `python` would."
-    )
-    run.add_argument("--as", dest="alias", choices=("torch",), help="the name under which the script imports monograph")
-    run.add_argument("-m", dest="module", action="store_true", help="what follows is a module, as with `python -m`")
-    run.add_argument("script", help="path of the script, or name of the module")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
-    run.set_defaults(function=_run)
-    info = commands.add_parser("info", help="versions, threads and knobs")
-    info.set_defaults(function=_info)
-    return parser
-
-
-def _run(options: argparse.Namespace) -> int:
-    """Runs the script in this process, as __main__, with its own arguments and its folder on the path."""
-    if not options.module and not os.path.exists(options.script):
-        print(f"monograph run: can't open file {options.script!r}: there is no such file", file=sys.stderr)
-        return 2
-    if options.alias == "torch":
-        install()
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (os.environ.get("PYTHONPATH"), SHIM))
-        )  # for programs that the script starts
-    sys.argv = [options.script, *options.arguments]
-    if options.module:
-        sys.path.insert(0, os.getcwd())
-        runpy.run_module(options.script, run_name="__main__", alter_sys=True)
-        return 0
-    if not os.path.isdir(options.script):
-        sys.path.insert(0, os.path.dirname(os.path.abspath(options.script)))
-    runpy.run_path(options.script, run_name="__main__")
-    return 0
-
-
-def _info(options: argparse.Namespace) -> int:
-    """Prints what a report of a problem needs."""
-    print(f"monograph (follows torch {STANDS_FOR}), Python {platform.python_version()} on {platform.platform()}")
-    print(f"threads: {get_num_threads()} of {os.cpu_count()} processors")
-    for name, knob in sorted(KNOBS.items()):
-        print(f"  {name} = {knob.get()!r}: {knob.doc}")
-    return 0
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Commands that take a configuration have `overrides=True` among their defaults."""
+    statuses = "\n".join(f"  {status:>3}  {meaning}" for status, meaning in MEANINGS.items())
+    made = argparse.ArgumentParser(
+        prog="monograph", description="A deep-learning framework whose dynamic graph is its static graph.",
+        epilog=f"exit statuses:\n{statuses}\n\n`monograph COMMAND --help` shows examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for theme in (starting, learning, inspecting, measuring, describing, completing):
+        theme.add_commands(commands)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    options = _parser().parse_args(argv)
-    return options.function(options)
+    """The command line; returns the exit status (see exits.py). Wrong usage raises SystemExit(2), as argparse does."""
+    given, overrides = split_overrides(list(sys.argv[1:] if argv is None else argv))
+    options = parser().parse_args(given)
+    options.overrides = overrides
+    try:
+        return options.function(options)
+    except CommandError as error:
+        print(f"monograph {options.command}: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        if options.command == "run":
+            traceback.print_exc()
+        else:
+            print(f"monograph {options.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has had enough. Standard output must not be flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def split_overrides(argv: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The arguments without `--trainer.max_epochs=3` and the like, and those as (field, text). Other commands keep all their arguments."""
+    if not argv or argv[0] not in learning.WITH_CONFIG:
+        return argv, []
+    kept: list[str] = []
+    overrides: list[tuple[str, str]] = []
+    rest = iter(argv)
+    for argument in rest:
+        match = OVERRIDE.fullmatch(argument)
+        # `--output` alone is an option of its own in commands that write one file.
+        if match is None or (match[1] == "output" and argv[0] != "train"):
+            kept.append(argument)
+        elif match[2] is not None:
+            overrides.append((match[1], match[2]))
+        else:
+            value = next(rest, None)
+            if value is None or value.startswith("--"):
+                parser().error(f"{argument} needs a value: {argument}=VALUE")
+            overrides.append((match[1], value))
+    return kept, overrides

@@ -6,6 +6,7 @@ the value of a constant are different programs.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any, ClassVar, dataclass_transform
 
@@ -144,7 +145,7 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
     cls: Any = next(c for c in type(self).__mro__ if c.__dict__.get("__init__") is _first_init)
     fields, defaults = cls.FIELDS, cls.DEFAULTS
     signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
-    declared = {name: str(kind) for c in reversed(cls.__mro__) for name, kind in c.__dict__.get("__annotations__", {}).items()}
+    declared = {name: str(kind) for c in reversed(cls.__mro__) for name, kind in inspect.get_annotations(c).items()}
     # The exact class is what comes nearly always: what is something else is looked at.
     lines = [f"    if {f}.__class__ is not {EXPECTED[declared[f]][0]}: _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
     lines += [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]

@@ -59,12 +59,12 @@ def mixed_products(what: str, *xs: Any) -> DTypeError:
     if what != "linear":
         other = next(x.dtype.name for x in xs if x.dtype is not xs[0].dtype)
         message = f"expected m1 and m2 to have the same dtype, but got: {first} != {other}"
-        return DTypeError(explained(message, f"convert one, e.g. b.to(dtype={first}) ({what})"))
+        return DTypeError(explained(message, f"convert one, e.g. b.to(a.dtype) ({what})"))
     names = {name: x.dtype.name for name, x in zip(("input", "weight", "bias"), xs, strict=False)}
     own = names["weight"]
     if own == first:
         message = f"mat1 and mat2 must have the same dtype, but got {first} and {names['bias']}"
         return DTypeError(explained(message, "give the bias the dtype of the others", **names))
-    whole = f", or the model: model.to({first})" if xs[0].dtype.kind in "fc" else ""
+    whole = f", or the model, model.to(input.dtype)" if xs[0].dtype.kind in "fc" else ""
     message = f"mat1 and mat2 must have the same dtype, but got {first} and {own}"
-    return DTypeError(explained(message, f"convert the input: input.to({own}){whole}", **names))
+    return DTypeError(explained(message, f"convert the input, input.to(weight.dtype){whole}", **names))

@@ -161,7 +161,11 @@ def promote(a: dtype, b: dtype) -> dtype:
     An unsigned and a signed integer type become the signed type that holds both (uint16 and int32: int32; torch mixes only uint8), except
     for uint64, which no signed type holds: RuntimeError, as in torch.
     """
-    common = _TABLE[a, b]
+    try:
+        common = _TABLE[a, b]
+    except (KeyError, TypeError):
+        wrong = a if not isinstance(a, dtype) else b
+        raise TypeError(f"promote_types(): expected two dtypes, got {type(wrong).__name__}: use result_type for tensors and numbers") from None
     if common is None and (a in FLOAT8 or b in FLOAT8):
         raise RuntimeError(
             f"Promotion for Float8 Types is not supported, attempted to promote {a.name} and {b.name}: cast first, e.g. x.to(float32)"

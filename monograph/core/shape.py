@@ -90,6 +90,8 @@ def _normalized(dims: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     if len(set(out)) != len(out):
         raise ShapeError(f"dim {next(d for d in out if out.count(d) > 1)} appears multiple times in the list of dims {list(dims)}")
+    if ndim > 64:
+        raise ShapeError(f"only tensors with up to 64 dims are supported, got {ndim}")
     if ndim == 0:
         return ()
     return tuple(sorted(out))

@@ -25,6 +25,11 @@ IMMEDIATE = knobs.eager.get()
 _lock = threading.RLock()
 
 
+def after_refusal() -> None:
+    """Called after an evaluation has failed; the tensors, which this room does not know, undo writes here."""
+
+
+
 def _has_value(node: Node) -> bool:
     return node.value is not None
 
@@ -45,9 +50,14 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
             _compute([*wanted, *others])
         except Exception:
             if not others:
+                after_refusal()
                 raise
             # What was swept along may refuse its values (a bad index in a tensor nobody looks at): that must not stop what was asked for.
-            _compute(wanted)
+            try:
+                _compute(wanted)
+            except Exception:
+                after_refusal()
+                raise
         else:
             if sweep:
                 # Every live tensor has its value now. What is left without one is on a tape and cheap to compute again: pending no longer.

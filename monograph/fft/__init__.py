@@ -29,11 +29,11 @@ from monograph.fft.transforms import (
     rfft2,
     rfftn,
 )
-from monograph.tensor.foreign import all_refuse_foreign
+from monograph.tensor.foreign import all_refuse_foreign as _refuse_foreign
 
 __all__ = [
     "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft", "ihfft2",
     "ihfftn", "irfft", "irfft2", "irfftn", "istft", "rfft", "rfft2", "rfftfreq", "rfftn", "stft",
 ]  # fmt: skip
 
-all_refuse_foreign(globals(), __all__)
+_refuse_foreign(globals(), names=__all__)

@@ -166,9 +166,8 @@ def istft(
     shape: Any = _centred(FUNCTIONS["ones"](width, dtype=real) if window is None else window, n_fft, width)
     norm, count = "ortho" if normalized else None, x.shape[-1]
     columns = x.transpose(-2, -1)
-    frames: Any = irfft(columns, n_fft, norm=norm) if onesided else ifft(columns, norm=norm)
-    if not onesided and not return_complex:
-        frames = frames.real
+    # A real signal is told by the first half of its spectrum, whatever the other half says.
+    frames: Any = ifft(columns, norm=norm) if return_complex else irfft(columns[..., : n_fft // 2 + 1], n_fft, norm=norm)
     frames = frames * shape
     total = n_fft + hop * (count - 1)
     at = (FUNCTIONS["arange"](count)[:, None] * hop + FUNCTIONS["arange"](n_fft)).reshape(-1)

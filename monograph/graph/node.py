@@ -95,6 +95,11 @@ def provenance(node: Node) -> str:
     return _provenance.get(node, "")
 
 
+def value_checks_pending() -> bool:
+    """Whether any op is alive that may refuse values: a quick no for most programs."""
+    return bool(_provenance.data)
+
+
 def copy_provenance(source: Node, to: Node) -> None:
     """A rewritten node comes from the line of the node it replaces."""
     line = _provenance.get(source)

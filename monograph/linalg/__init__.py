@@ -47,7 +47,7 @@ from monograph.linalg.solving import (
     tensorinv,
     tensorsolve,
 )
-from monograph.tensor.foreign import all_refuse_foreign
+from monograph.tensor.foreign import all_refuse_foreign as _refuse_foreign
 
 __all__ = [
     "LinAlgError",
@@ -95,4 +95,4 @@ __all__ = [
     "vector_norm",
 ]
 
-all_refuse_foreign(globals(), __all__)
+_refuse_foreign(globals(), names=__all__)

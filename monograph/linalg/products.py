@@ -8,6 +8,7 @@ from typing import Any
 from monograph.core.shape import broadcast, normalize_dim
 from monograph.linalg.checks import write_all
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import deliver
 from monograph.tensor.pointwise import FUNCTIONS
 
 
@@ -25,7 +26,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[d]} and {other.shape[d]}")
     shape = broadcast(tuple(input.shape), tuple(other.shape))
     a, b = input.expand(shape), other.expand(shape)  # type: ignore[attr-defined]
-    return write_all(a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d), out)
+    return deliver(a.roll(-1, d) * b.roll(-2, d) - a.roll(-2, d) * b.roll(-1, d), out, exact=True)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:

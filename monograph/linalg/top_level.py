@@ -10,6 +10,7 @@ from monograph.linalg.low_rank import pca_lowrank, svd_lowrank
 from monograph.linalg.solving import cholesky_inverse, cholesky_solve, det, logdet, matrix_exp, matrix_power, slogdet
 from monograph.ops import linalg as factorizations
 from monograph.tensor.core import Tensor
+from monograph.tensor.foreign import all_refuse_foreign
 from monograph.tensor.pointwise import FUNCTIONS
 
 lu_unpack = decompositions.lu_unpack
@@ -107,7 +108,14 @@ def triangular_solve(
 def lu(input: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> tuple[Tensor, ...]:  # noqa: A002
     """(LU, pivots) of `linalg.lu_factor`; with get_infos also what `lu_factor_ex` tells."""
     factors, pivots, info = decompositions.lu_factor_ex(input, pivot=pivot)
-    return write_all(decompositions.LUFactorEx(factors, pivots, info) if get_infos else decompositions.LUFactor(factors, pivots), out)
+    found = decompositions.LUFactorEx(factors, pivots, info) if get_infos else decompositions.LUFactor(factors, pivots)
+    if out is None:
+        return found
+    if not isinstance(out, tuple | list) or len(out) != len(found):
+        raise TypeError(f"argument 'out' must be tuple of Tensors, one for each of {len(found)} results, got {type(out).__name__}")
+    for target, part in zip(out, found, strict=True):  # copied, whatever the dtypes are
+        target.resize_as_(part).copy_(part)
+    return tuple(out)
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:  # noqa: A002
@@ -166,3 +174,5 @@ __all__ = [
     "triangular_solve",
     "vander",
 ]
+
+all_refuse_foreign(globals(), names=__all__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.counting import BinaryCounts, ByTask, MulticlassCounts, MultilabelCounts
 from monograph.metrics.inputs import positive_int
 from monograph.metrics.labels import many_questions, one_of_many
@@ -101,7 +101,7 @@ class BalancedAccuracy(MulticlassCounts):
         return divided(value - chance, 1 - chance)
 
 
-class MultilabelExactMatch(MeanMetric):
+class MultilabelExactMatch(Averaging):
     """Samples of which every label is right, among all: scikit-learn's accuracy_score of label matrices.
 
     >>> from monograph.metrics import MultilabelExactMatch
@@ -119,10 +119,10 @@ class MultilabelExactMatch(MeanMetric):
     def update(self, preds: Any, target: Any) -> None:
         """Both [N, L, ...]; labels that are ignored are right."""
         yes, true, counts = many_questions(type(self).__name__, preds, target, self.num_labels, self.threshold, self.ignore_index)
-        super().update(((yes == true) | ~counts).all(-1))
+        self.add(((yes == true) | ~counts).all(-1))
 
 
-class MulticlassExactMatch(MeanMetric):
+class MulticlassExactMatch(Averaging):
     """Samples (texts, pictures) of which every position is right, among all.
 
     >>> from monograph.metrics import MulticlassExactMatch
@@ -140,7 +140,7 @@ class MulticlassExactMatch(MeanMetric):
         """Labels [N, ...] or scores [N, C, ...], and labels [N, ...]."""
         rows = len(target)
         labels, true, counts = one_of_many(type(self).__name__, preds, target, self.num_classes, 1, self.ignore_index)
-        super().update(((labels == true) | ~counts).reshape(rows, -1).all(-1) if rows else labels.reshape(0))
+        self.add(((labels == true) | ~counts).reshape(rows, -1).all(-1) if rows else labels.reshape(0))
 
 
 Accuracy = ByTask("Accuracy", BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy)

@@ -15,7 +15,27 @@ from monograph.tensor.creation import tensor
 NAN_STRATEGIES = ("disable", "ignore", "error")
 
 
-class MeanMetric(Metric):
+class Averaging(Metric):
+    """A metric that is a weighted mean: its `update` calls `add`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", tensor(0.0, dtype=float64))
+        self.add_state("weight", tensor(0.0, dtype=float64))
+
+    def add(self, value: Any, weight: Any = 1.0) -> None:
+        """Values of any shape; `weight` broadcasts to it."""
+        value = as_values(value)
+        weight = as_values(weight).broadcast_to(value.shape)
+        self.total.add_((value * weight).sum())
+        self.weight.add_(weight.sum())
+
+    def compute(self) -> Tensor:
+        """A 0-d tensor; NaN if there was nothing."""
+        return self.total / self.weight
+
+
+class MeanMetric(Averaging):
     """The mean of all values, each with a weight (1 by default). NaN if there were none.
 
     `nan_strategy` says what becomes of NaN among the values: "disable" leaves it (the mean is NaN), "ignore" leaves it out, "error" raises
@@ -33,27 +53,21 @@ class MeanMetric(Metric):
         if not isinstance(nan_strategy, int | float):
             one_of("MeanMetric", "nan_strategy", nan_strategy, NAN_STRATEGIES)
         self.nan_strategy = nan_strategy
-        self.add_state("total", tensor(0.0, dtype=float64))
-        self.add_state("weight", tensor(0.0, dtype=float64))
 
     def update(self, value: Any, weight: Any = 1.0) -> None:
         """Values of any shape; `weight` broadcasts to it."""
         value = as_values(value)
-        weight = as_values(weight).broadcast_to(value.shape)
-        if self.nan_strategy != "disable":
-            missing = value.isnan()
-            if self.nan_strategy == "error":
-                if values_are_there() and bool(missing.any()):
-                    raise ValueError("MeanMetric: there is NaN among the values; nan_strategy='ignore' leaves it out")
-            else:
-                value = mt.where(missing, 0.0 if self.nan_strategy == "ignore" else float(self.nan_strategy), value)
-                weight = mt.where(missing, 0.0, weight) if self.nan_strategy == "ignore" else weight
-        self.total.add_((value * weight).sum())
-        self.weight.add_(weight.sum())
-
-    def compute(self) -> Tensor:
-        """A 0-d tensor."""
-        return self.total / self.weight
+        if self.nan_strategy == "disable":
+            return self.add(value, weight)
+        missing = value.isnan()
+        if self.nan_strategy == "error":
+            if values_are_there() and bool(missing.any()):
+                raise ValueError("MeanMetric: there is NaN among the values; nan_strategy='ignore' leaves it out")
+            return self.add(value, weight)
+        left_out = self.nan_strategy == "ignore"
+        value = mt.where(missing, 0.0 if left_out else float(self.nan_strategy), value)
+        self.add(value, mt.where(missing, 0.0, as_values(weight)) if left_out else weight)
+        return None
 
 
 class SumMetric(Metric):
@@ -141,6 +155,7 @@ class RunningMean(Metric):
     def __init__(self, window: int = 5) -> None:
         super().__init__()
         self.window = positive_int("RunningMean", "window", window)
+        self.recent: list[Tensor]
         self.add_state("recent", [])
 
     def update(self, value: Any) -> None:

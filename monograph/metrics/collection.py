@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
-from typing import Any
+from typing import Any, cast
 
 from monograph.metrics.base import Metric
 from monograph.nn.container import ModuleDict
@@ -52,7 +52,7 @@ class MetricCollection(Metric):
         inner = name.removeprefix(self.prefix).removesuffix(self.postfix) if name not in self._metrics else name
         if inner not in self._metrics:
             raise KeyError(f"no metric is called {name!r}; there are {', '.join(self.keys())}")
-        return self._metrics[inner]  # type: ignore[no-any-return]
+        return cast(Metric, self._metrics[inner])
 
     def __len__(self) -> int:
         return len(self._metrics)

@@ -71,8 +71,10 @@ class BinaryConfusionMatrix(BinaryConfusion):
     [[1, 1], [0, 1]]
     """
 
-    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, normalize: str | None = None) -> None:
-        super().__init__(threshold, ignore_index)
+    def __init__(
+        self, threshold: float = 0.5, ignore_index: int | None = None, normalize: str | None = None, *, from_logits: bool | None = None
+    ) -> None:
+        super().__init__(threshold, ignore_index, from_logits=from_logits)
         self.normalize = one_of(type(self).__name__, "normalize", normalize, NORMALIZE)
 
     def compute(self) -> Tensor:
@@ -141,8 +143,10 @@ class BinaryCohenKappa(BinaryConfusion):
 
     higher_is_better = True
 
-    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, weights: str | None = None) -> None:
-        super().__init__(threshold, ignore_index)
+    def __init__(
+        self, threshold: float = 0.5, ignore_index: int | None = None, weights: str | None = None, *, from_logits: bool | None = None
+    ) -> None:
+        super().__init__(threshold, ignore_index, from_logits=from_logits)
         self.weights = one_of(type(self).__name__, "weights", weights, ("linear", "quadratic", "none", None))
 
     def compute(self) -> Tensor:

@@ -33,7 +33,7 @@ def _four(tp: Tensor, preds: Tensor, actual: Tensor, total: Tensor) -> Tensor:
 class Counts(Metric):
     """What the three ways to count share: the state `counts`, [4] or [4, C], is true and false positives, true and false negatives."""
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     every_class = False  # whether a macro average includes classes that never occur
     parts: Parts = staticmethod(right)
     left_out: int | None = None
@@ -92,7 +92,8 @@ class MulticlassCounts(Counts):
             total = counts.sum()
             self.counts.add_(_four(hit.sum(), total, total, self.num_classes * total))
             return
-        tp, said, true = (class_sums(*pair, self.num_classes) for pair in ((target, hit), (labels, counts), (target, counts)))
+        pairs = ((target, hit), (labels, counts), (target, counts))
+        tp, said, true = (class_sums(given, which, self.num_classes) for given, which in pairs)
         self.counts.add_(_four(tp, said, true, counts.sum().expand(self.num_classes)))
 
 
@@ -119,6 +120,18 @@ class MultilabelCounts(Counts):
         self.counts.add_(_four(*(t.sum(0) for t in (yes & true, yes, true, counts))))
 
 
+def _settings(kind: type) -> set[str]:
+    """The names that `__init__` takes, through those that hand arguments on."""
+    found: set[str] = set()
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            found |= {p.name for p in parameters}
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return found
+
+
 class ByTask:
     """A metric of which there are three kinds: `Accuracy(task="multiclass", num_classes=10)` makes a MulticlassAccuracy."""
 
@@ -133,14 +146,12 @@ class ByTask:
         """Settings that only the other tasks have are let go, as scripts pass them that choose the task at run time."""
         kind = self.kinds[one_of(self.__name__, "task", task, tuple(k for k, v in self.kinds.items() if v))]
         assert kind is not None
-        known = inspect.signature(kind.__init__).parameters
-        needed = {"multiclass": "num_classes", "multilabel": "num_labels"}.get(task)
+        known = _settings(kind)
+        needed = {"multiclass": "num_classes", "multilabel": "num_labels"}.get(task, "")
         if needed in known and settings.get(needed) is None:
             raise ValueError(f'{self.__name__}(task="{task}") needs {needed}=')
-        foreign = {name for other in self.kinds.values() if other for name in inspect.signature(other.__init__).parameters} - set(known)
+        foreign = ({"num_classes", "num_labels"} | {name for other in self.kinds.values() if other for name in _settings(other)}) - known
         return kind(**{k: v for k, v in settings.items() if k not in foreign | ALWAYS_CHECKED and (v is not None or k == "average")})
 
     def __repr__(self) -> str:
         return f"<metric {self.__name__}>"
-
-

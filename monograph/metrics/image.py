@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from monograph.core.dtype import float64
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.base import Metric
 from monograph.metrics.inputs import value_pair
 from monograph.metrics.tensors import mt
@@ -60,7 +60,7 @@ def _window(sigma: float) -> Tensor:
     return weights / weights.sum()
 
 
-class StructuralSimilarityIndexMeasure(MeanMetric):
+class StructuralSimilarityIndexMeasure(Averaging):
     """SSIM with a Gaussian window: the mean over the pictures [N, C, H, W] of the mean over places where the whole window fits.
 
     `data_range` is the range of values (1.0, 255); without it, the greater of both batches' ranges.
@@ -91,6 +91,8 @@ class StructuralSimilarityIndexMeasure(MeanMetric):
                 f"StructuralSimilarityIndexMeasure: pictures are [N, C, H, W] with H and W from {size}, the window's size for "
                 f"sigma={self.sigma:g}; got {list(preds.shape)}"
             )
+        if not preds.numel():
+            return
         if isinstance(self.data_range, tuple):
             low, high = self.data_range
             preds, target, span = preds.clamp(low, high), target.clamp(low, high), high - low
@@ -105,4 +107,4 @@ class StructuralSimilarityIndexMeasure(MeanMetric):
         var_p, var_t = (maps[2] - mean_p**2).clamp(min=0.0), (maps[3] - mean_t**2).clamp(min=0.0)
         c1, c2 = (self.k1 * span) ** 2, (self.k2 * span) ** 2
         alike = (2 * mean_p * mean_t + c1) * (2 * (maps[4] - mean_p * mean_t) + c2)
-        super().update((alike / ((mean_p**2 + mean_t**2 + c1) * (var_p + var_t + c2))).mean(1))
+        self.add((alike / ((mean_p**2 + mean_t**2 + c1) * (var_p + var_t + c2))).mean(1))

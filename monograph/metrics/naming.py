@@ -9,7 +9,7 @@ from typing import Any
 
 from monograph.metrics import regression
 from monograph.metrics.accuracy import BalancedAccuracy, BinaryAccuracy, MulticlassAccuracy
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.base import Metric
 from monograph.metrics.confusion import BinaryCohenKappa, BinaryMatthewsCorrCoef, MulticlassCohenKappa, MulticlassMatthewsCorrCoef
 from monograph.metrics.curves import BinaryAUROC, BinaryAveragePrecision, MulticlassAUROC, MulticlassAveragePrecision
@@ -66,7 +66,7 @@ class Adapted(Metric):
         return self.metric.collects
 
 
-class OfFunction(MeanMetric):
+class OfFunction(Averaging):
     """The mean of a function of (output, target), or (y_true, y_pred) if that is what its parameters are called."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -77,7 +77,7 @@ class OfFunction(MeanMetric):
         """A value per sample, or one for the batch, which then counts as many times as it has rows."""
         value = self.function(target, preds) if self.target_first else self.function(preds, target)
         single = not isinstance(value, Tensor) or value.ndim == 0
-        super().update(value, float(len(preds)) if single and isinstance(preds, Tensor) and preds.ndim else 1.0)
+        self.add(value, float(len(preds)) if single and isinstance(preds, Tensor) and preds.ndim else 1.0)
 
 
 # ---- forms of outputs and targets ----

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import float64, int64
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.base import Metric
 from monograph.metrics.counting import ByTask
 from monograph.metrics.inputs import as_values, check_labels, integers, one_of, pair, positive_int, value_pair
@@ -44,7 +44,7 @@ def _binary_pair(metric: str, preds: Any, target: Any, from_logits: bool | None,
     return probabilities(preds.reshape(-1).to(float64), from_logits), target.to(float64) * weight, weight
 
 
-class BinaryLogLoss(MeanMetric):
+class BinaryLogLoss(Averaging):
     """The mean of -log(probability of what is true), from probabilities, or from logits (`from_logits`: say so if you know).
 
     >>> from monograph.metrics import BinaryLogLoss
@@ -62,10 +62,10 @@ class BinaryLogLoss(MeanMetric):
         """Both of one shape; `target` is 0 and 1."""
         p, t, weight = _binary_pair("BinaryLogLoss", preds, target, self.from_logits, self.ignore_index)
         p = p.clamp(TINY, 1 - TINY)
-        super().update(-(t * p.log() + (1 - t) * (1 - p).log()), weight)
+        self.add(-(t * p.log() + (1 - t) * (1 - p).log()), weight)
 
 
-class MulticlassLogLoss(MeanMetric):
+class MulticlassLogLoss(Averaging):
     """The mean of -log(probability of the true class), from probabilities, or from logits (`from_logits`: say so if you know).
 
     >>> from monograph.metrics import MulticlassLogLoss
@@ -84,10 +84,10 @@ class MulticlassLogLoss(MeanMetric):
         """Scores [N, C, ...] and labels [N, ...]."""
         scores, target, weight = _class_pair("MulticlassLogLoss", preds, target, self.num_classes, self.ignore_index)
         p = _shares(scores, self.from_logits).gather(-1, target.unsqueeze(-1)).squeeze(-1)
-        super().update(-p.clamp(TINY, 1 - TINY).log(), weight)
+        self.add(-p.clamp(TINY, 1 - TINY).log(), weight)
 
 
-class BrierScore(MeanMetric):
+class BrierScore(Averaging):
     """The mean squared error of probabilities of yes.
 
     >>> from monograph.metrics import BrierScore
@@ -104,10 +104,10 @@ class BrierScore(MeanMetric):
     def update(self, preds: Any, target: Any) -> None:
         """Both of one shape; `target` is 0 and 1."""
         p, t, weight = _binary_pair("BrierScore", preds, target, self.from_logits, self.ignore_index)
-        super().update((p - t) ** 2, weight)
+        self.add((p - t) ** 2, weight)
 
 
-class Perplexity(MeanMetric):
+class Perplexity(Averaging):
     """exp of the mean of -log(probability of the next token): of how many tokens a language model is unsure.
 
     >>> from monograph.metrics import Perplexity
@@ -132,14 +132,14 @@ class Perplexity(MeanMetric):
         check_labels("Perplexity", "target", target, preds.shape[-1], self.ignore_index)
         weight = mt.ones_like(target, dtype=float64) if self.ignore_index is None else (target != self.ignore_index).to(float64)
         picked = preds.log_softmax(-1).gather(-1, (target * weight.to(int64)).unsqueeze(-1)).squeeze(-1)
-        super().update(-picked, weight)
+        self.add(-picked, weight)
 
     def compute(self) -> Tensor:
         """A 0-d tensor."""
         return super().compute().exp()
 
 
-class KLDivergence(MeanMetric):
+class KLDivergence(Averaging):
     """The mean over rows of sum p log(p / q). Rows are scaled to sum 1; with `log_prob` they are logarithms, and taken as they are."""
 
     higher_is_better = False
@@ -154,11 +154,11 @@ class KLDivergence(MeanMetric):
         if p.ndim != 2:
             raise ValueError(f"KLDivergence: p and q are distributions in rows [N, D], got {list(p.shape)}")
         if self.log_prob:
-            super().update((p.exp() * (p - q)).sum(-1))
+            self.add((p.exp() * (p - q)).sum(-1))
             return
         p, q = p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True)
         ratio = mt.where(p > 0, p, 1.0).log() - q.clamp(min=TINY).log()
-        super().update((p * ratio).sum(-1))
+        self.add((p * ratio).sum(-1))
 
 
 class Calibration(Metric):
@@ -226,7 +226,7 @@ class MulticlassCalibrationError(Calibration):
         self._count(found.values, (found.indices == target).to(float64), weight)
 
 
-class BinaryHingeLoss(MeanMetric):
+class BinaryHingeLoss(Averaging):
     """The mean of max(0, 1 - margin), the margin being the score, with its sign turned for no. `squared` squares each.
 
     Scores are decision values as they come, not turned into probabilities: scikit-learn's and Keras's meaning.
@@ -246,10 +246,10 @@ class BinaryHingeLoss(MeanMetric):
         """Both of one shape; `target` is 0 (or -1) and 1."""
         preds, target = value_pair("BinaryHingeLoss", preds, target)
         loss = (1 - mt.where(target > 0, preds, -preds)).clamp(min=0.0)
-        super().update(loss**2 if self.squared else loss)
+        self.add(loss**2 if self.squared else loss)
 
 
-class MulticlassHingeLoss(MeanMetric):
+class MulticlassHingeLoss(Averaging):
     """The mean of max(0, 1 - margin), the margin being the score of the true class above the best other one (Crammer and Singer).
 
     >>> from monograph.metrics import MulticlassHingeLoss
@@ -269,7 +269,7 @@ class MulticlassHingeLoss(MeanMetric):
         true = target.unsqueeze(-1) == mt.arange(self.num_classes)
         own, best = mt.where(true, scores, 0.0).sum(-1), mt.where(true, float("-inf"), scores).amax(-1)
         loss = (1 - (own - best)).clamp(min=0.0)
-        super().update(loss**2 if self.squared else loss, weight)
+        self.add(loss**2 if self.squared else loss, weight)
 
 
 LogLoss = ByTask("LogLoss", BinaryLogLoss, MulticlassLogLoss)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core.dtype import float64
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.base import Metric
 from monograph.metrics.inputs import one_of, pair, positive_int, value_pair
 from monograph.metrics.scores import divided
@@ -18,13 +18,10 @@ from monograph.tensor.creation import tensor
 EPSILON = 1.17e-06  # torchmetrics' least target of relative errors
 
 
-class MeanOf(MeanMetric):
+class MeanOf(Averaging):
     """The mean of `values(preds, target)` over everything."""
 
     higher_is_better = False
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def values(self, preds: Tensor, target: Tensor) -> Tensor:
         """An error for each element, in float64."""
@@ -32,7 +29,7 @@ class MeanOf(MeanMetric):
 
     def update(self, preds: Any, target: Any) -> None:
         """Both of one shape."""
-        super().update(self.values(*value_pair(type(self).__name__, preds, target)))
+        self.add(self.values(*value_pair(type(self).__name__, preds, target)))
 
 
 class MeanSquaredError(MeanOf):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core.dtype import float64
-from monograph.metrics.aggregation import MeanMetric
+from monograph.metrics.aggregation import Averaging
 from monograph.metrics.base import Metric
 from monograph.metrics.inputs import one_of, positive_int
 from monograph.metrics.tensors import mt
@@ -126,7 +126,7 @@ class WordInfoLost(WordInfoPreserved):
         return 1 - super().compute()
 
 
-class EditDistance(MeanMetric):
+class EditDistance(Averaging):
     """The edit distance of characters: the mean over pairs, or with reduction="sum" their sum.
 
     >>> from monograph.metrics import EditDistance
@@ -143,7 +143,7 @@ class EditDistance(MeanMetric):
 
     def update(self, preds: Any, target: Any) -> None:
         """Strings, or lists of as many."""
-        super().update([float(edit_distance(a, b, self.substitution_cost)) for a, b in texts("EditDistance", preds, target)])
+        self.add([float(edit_distance(a, b, self.substitution_cost)) for a, b in texts("EditDistance", preds, target)])
 
     def compute(self) -> Tensor:
         """A 0-d tensor."""

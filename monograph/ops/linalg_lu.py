@@ -31,6 +31,11 @@ def _lu_type(a: Any, x: Any) -> Types:
     return ((s, d), ((*s[:-2], k), int32), ((*s[:-2], s[-2]), int32)), None
 
 
+def _size(column: np.ndarray) -> np.ndarray:
+    """What the pivot is the largest of: |x|, of complex numbers |re| + |im|, as LAPACK chooses."""
+    return np.abs(column.real) + np.abs(column.imag) if np.iscomplexobj(column) else np.abs(column)
+
+
 def _lu(a: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Elimination with row exchanges, a column at a time for all matrices of the batch."""
     m, n = x.shape[-2:]
@@ -41,7 +46,7 @@ def _lu(a: Any, x: np.ndarray) -> tuple[np.ndarray, ...]:
     rows = np.broadcast_to(np.arange(m, dtype=np.int32), (batch, m)).copy()
     with np.errstate(all="ignore"):
         for j in range(k):
-            p = j + np.argmax(np.abs(lu[:, j:, j]), -1)
+            p = j + np.argmax(_size(lu[:, j:, j]), -1)
             pivots[:, j] = p + 1
             for table in (lu, rows):
                 upper = table[every, j].copy()

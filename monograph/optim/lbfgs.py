@@ -142,6 +142,7 @@ class LBFGS(Optimizer):
         for change, moved, ro in reversed(known):
             weights.append(moved.dot(q) * ro)
             q = q - change * weights[-1]
+        state.setdefault("al", [None] * history)[: len(weights)] = reversed(weights)
         r = q * state["H_diag"]
         for (change, moved, ro), weight in zip(known, reversed(weights), strict=True):
             r = r + moved * (weight - change.dot(r) * ro)

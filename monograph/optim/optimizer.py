@@ -339,5 +339,7 @@ def _cast_state(p: Tensor, value: Any, key: str = "") -> Any:
 
 def check_range(name: str, value: Any, valid: bool) -> None:
     """Raises ValueError in torch's words for a hyper-parameter out of range."""
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"Tensor lr must be 1-element, got shape {list(value.shape)}")
     if not valid:
         raise ValueError(f"Invalid {name}: {value}")

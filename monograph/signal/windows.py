@@ -13,7 +13,9 @@ from monograph.tensor.core import Tensor
 from monograph.tensor.pointwise import FUNCTIONS
 
 
-def _kind(name: str, M: Any, dtype: Any) -> Any:
+def _kind(name: str, M: Any, dtype: Any, layout: Any) -> Any:
+    if layout is not None and str(layout).rsplit(".", 1)[-1] != "strided":
+        raise ValueError(f"{name} is implemented for strided tensors only, got: {layout}")
     d = dtypes.given(dtype, dtypes.default_float())
     if isinstance(M, bool) or not hasattr(M, "__index__"):
         raise TypeError(f"{name}: the window length M must be an int, not {type(M).__name__}")
@@ -57,27 +59,27 @@ def general_hamming(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """alpha - (1 - alpha) cos(x)."""
-    return general_cosine(M, a=[alpha, 1 - alpha], sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+    return general_cosine(M, a=[alpha, 1 - alpha], sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def hamming(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """0.54 - 0.46 cos(x)."""
-    return general_hamming(M, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+    return general_hamming(M, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def hann(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """0.5 - 0.5 cos(x)."""
-    return general_hamming(M, alpha=0.5, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+    return general_hamming(M, alpha=0.5, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def blackman(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """0.42 - 0.5 cos(x) + 0.08 cos(2 x)."""
-    return general_cosine(M, a=shapes.BLACKMAN, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+    return general_cosine(M, a=shapes.BLACKMAN, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def nuttall(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Nuttall's four-term window of least side lobes."""
-    return general_cosine(M, a=shapes.NUTTALL, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+    return general_cosine(M, a=shapes.NUTTALL, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def cosine(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

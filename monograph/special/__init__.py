@@ -68,9 +68,9 @@ from monograph.special.polynomials import (
     shifted_chebyshev_polynomial_v,
     shifted_chebyshev_polynomial_w,
 )
+from monograph.tensor.foreign import all_refuse_foreign as _refuse_foreign
 
 igamma, igammac, mvlgamma = gammainc, gammaincc, multigammaln
-from monograph.tensor.foreign import all_refuse_foreign
 
 __all__ = [
     "airy_ai",
@@ -135,4 +135,4 @@ __all__ = [
     "zeta",
 ]
 
-all_refuse_foreign(globals(), __all__)
+_refuse_foreign(globals(), names=__all__)

@@ -36,6 +36,7 @@ from monograph.tensor import (
 )
 from monograph.tensor.core import Device, Size, Tensor
 from monograph.tensor.dispatch import cast_node
+from monograph.tensor.foreign import all_refuse_foreign
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 
 
@@ -131,6 +132,7 @@ for _name in by_layout.NAMES:
     for _table in (FUNCTIONS, METHODS):
         if _name in _table:
             _table[_name] = by_layout.by_layout(_name, _table[_name])
+all_refuse_foreign(FUNCTIONS, METHODS)
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)
 

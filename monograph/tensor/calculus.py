@@ -109,6 +109,11 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order:
             )
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    other = next((s for s in steps if isinstance(s, Tensor) and s.device != input.device), None)
+    if other is not None:
+        raise RuntimeError(
+            f"torch.gradient expected each tensor to be on the same device, but got devices {input.device} and {other.device}: move one"
+        )
     for d, step in zip(dims, steps, strict=True):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArgumentError, DataError, DeviceError
 from monograph.core.modes import MODES
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.ops import movement, source
 from monograph.runtime.buffers import Buffer
@@ -175,6 +177,8 @@ def full(
     if isinstance(fill_value, Tensor):
         d = dtypes.given(dtype, fill_value.dtype)
         return place(METHODS["expand"](fill_value.to(d), shape).clone(), device, requires_grad)
+    if not isinstance(fill_value, numbers.Number | np.generic | Sym):
+        raise TypeError(f"full(): argument 'fill_value' must be Number, not {type(fill_value).__name__}")
     d = dtypes.of_scalar(fill_value) if dtype is None else dtypes.given(dtype, dtypes.int64)
     if isinstance(fill_value, float) and not math.isfinite(fill_value) and d.kind in "iub":
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")

@@ -18,11 +18,12 @@ from monograph.core.errors import AnomalyError, DTypeError, ShapeError
 from monograph.core.modes import EAGER, MODES
 from monograph.core.symbol import Sym
 from monograph.engine import evaluator
-from monograph.graph.node import Node, provenance, record
+from monograph.graph.node import Node, provenance, record, value_checks_pending
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, reduce, source
 from monograph.tensor.autocasting import MIXED, cast_inputs, mixed
 from monograph.tensor.core import Tensor, view_of, wrap
+from monograph.tensor.rollback import note_write
 
 _new = Tensor.__new__
 PENDING_NODES = knobs.pending_nodes.get()
@@ -285,7 +286,13 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
     if now.grad and not node.requires_grad:
         node = tensor._on_tape(node)
     in_place.add(node)
-    tensor._write(node)
+    if value_checks_pending():
+        root = tensor if base is None else base
+        before = root._node
+        tensor._write(node)
+        note_write(root, before)
+    else:
+        tensor._write(node)
     if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
         recorded(node)
     return tensor

@@ -405,12 +405,18 @@ METHODS.update(
     is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex, get_device=lambda self: -1,
     set_=set_,
 )  # fmt: skip
+
+
+def _converting(to: DType) -> Any:
+    return lambda self, memory_format=None: to_dtype(self, to)
+
+
 for _name, _dtype in {
     "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64,
     "int": dtypes.int32,
     "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
 }.items():  # fmt: skip
-    METHODS[_name] = lambda self, memory_format=None, _d=_dtype: to_dtype(self, _d)
+    METHODS[_name] = _converting(_dtype)
 FUNCTIONS.update(
     from_numpy=from_numpy, numel=lambda input: node_of(input).numel, is_tensor=lambda obj: isinstance(obj, Tensor),
     is_floating_point=lambda input: input.dtype.is_floating_point, is_complex=lambda input: input.dtype.is_complex,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +24,6 @@ from monograph.tensor.dispatch import (
     scalar_node,
     store,
 )
-from monograph.tensor.foreign import READ_BY_DISPATCH, refuses_foreign
 
 FUNCTIONS: dict[str, Any] = {}  # public functions of this file
 METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
@@ -34,8 +32,6 @@ METHODS: dict[str, Any] = {}  # the same, and in-place forms, as Tensor methods
 def publish(name: str, function: Any, method: bool = True, in_place: bool = False) -> Callable[..., Any]:
     """Makes `function` public as monograph.<name>, Tensor.<name> and, if wanted, Tensor.<name>_."""
     function.__name__ = function.__qualname__ = name
-    if inspect.isfunction(function) and function.__module__ not in READ_BY_DISPATCH:
-        function = refuses_foreign(function)
     FUNCTIONS[name] = function
     if method:
         METHODS[name] = function
@@ -88,6 +84,16 @@ for _alias, _of in {
 }.items():  # fmt: skip
     FUNCTIONS[_alias] = METHODS[_alias] = FUNCTIONS[_of]
     METHODS[_alias + "_"] = METHODS[_of + "_"]
+
+
+def _abs_in_place(self: Tensor) -> Tensor:
+    """The absolute values, in place. Raises RuntimeError for complex numbers, whose absolute values have another dtype."""
+    if self.dtype.kind == "c":
+        raise RuntimeError("In-place abs is not supported for complex tensors: their absolute values are real; write x.abs()")
+    return store(self, read(emit(elementwise.abs, read(self))), "abs_")
+
+
+METHODS["abs_"] = METHODS["absolute_"] = FUNCTIONS["abs_"] = _abs_in_place
 for _name in ("isnan", "isinf", "isfinite", "logical_not", "signbit"):
     unary(_name, getattr(compare, _name), False, exact=_name != "logical_not")
 
@@ -315,6 +321,8 @@ def _python_operators() -> None:
             return function(self, FUNCTIONS["from_numpy"](other)) if isinstance(other, np.ndarray) else NotImplemented
 
         def swapped(self: Tensor, other: Any) -> Any:
+            if not isinstance(self, Tensor):
+                raise TypeError(f"a reflected operator of Tensor, called with {type(self).__name__!r} in the place of the tensor")
             if isinstance(other, np.ndarray):
                 other = FUNCTIONS["from_numpy"](other)
             return function(other, self) if isinstance(other, OPERANDS) else NotImplemented
@@ -330,6 +338,7 @@ def _python_operators() -> None:
     for name, function in pairs.items():
         METHODS[f"__{name}__"] = operator(function)
         METHODS[f"__r{name}__"] = operator(function, swap=True)
+    METHODS["__div__"], METHODS["__rdiv__"] = METHODS["__truediv__"], METHODS["__rtruediv__"]
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         METHODS[f"__{name}__"] = operator(FUNCTIONS[name])
     METHODS["__neg__"] = FUNCTIONS["neg"]

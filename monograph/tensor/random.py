@@ -17,7 +17,7 @@ from monograph.ops import random as random_ops
 from monograph.ops import source
 from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.creation import check_device, from_host, place
-from monograph.tensor.delivery import creates_into_out, takes_out
+from monograph.tensor.delivery import creates_into_out, deliver, takes_out
 from monograph.tensor.dispatch import apply, emit, read
 from monograph.tensor.interop import host_array
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
@@ -188,7 +188,8 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
         raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, but the probabilities hold a value outside [0, 1]")
     prob = read(input) if p is None else read(FUNCTIONS["full_like"](input, float(p)))
     key, offset = take_key(prob.numel, generator)
-    return emit(random_ops.bernoulli, prob, read(key), read(offset))
+    drawn = emit(random_ops.bernoulli, prob, read(key), read(offset))
+    return drawn if out is None else deliver(drawn.to(out.dtype), out)  # type: ignore[attr-defined]  # ones and zeros fit every dtype
 
 
 def normal(
@@ -347,7 +348,7 @@ METHODS.update(
 )  # fmt: skip
 FUNCTIONS.update(
     rand=creates_into_out(rand), randn=creates_into_out(randn), randint=creates_into_out(randint), randperm=creates_into_out(randperm),
-    bernoulli=takes_out(bernoulli, exact=False), normal=takes_out(normal, exact=False), multinomial=takes_out(multinomial),
+    bernoulli=bernoulli, normal=takes_out(normal, exact=False), multinomial=takes_out(multinomial),
     manual_seed=manual_seed,
     rand_like=_like(rand), randn_like=_like(randn), Generator=Generator, default_generator=default_generator,
     initial_seed=default_generator.initial_seed,

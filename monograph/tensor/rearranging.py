@@ -253,6 +253,17 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:  # noqa: A002
     return reshape(F["sum"](input, dims, True), want)
 
 
+def _returning_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """With `out=`, which takes several tensors, None is returned: so does torch."""
+
+    @wraps(function)
+    def into(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        made = function(*args, out=out, **kwargs)
+        return made if out is None else None
+
+    return into
+
+
 def _copied(name: str, function: Callable[..., Any]) -> None:
     @wraps(function)
     def copy(*args: Any, **kwargs: Any) -> Any:
@@ -262,6 +273,8 @@ def _copied(name: str, function: Callable[..., Any]) -> None:
     copy.__doc__ = f"A copy of what `{name.removesuffix('_copy')}` shows."
     publish(name, copy, method=False)
     F[name] = takes_out(copy)
+    if name in ("unbind_copy", "split_copy", "split_with_sizes_copy"):
+        F[name] = _returning_nothing(F[name])
 
 
 def _sliced_unsafe(function: Callable[..., Any]) -> Callable[..., Any]:

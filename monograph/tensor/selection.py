@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from monograph.core import dtype as dtypes
@@ -10,7 +11,7 @@ from monograph.ops import activation, compare, elementwise, source
 from monograph.tensor.core import Tensor
 from monograph.tensor.delivery import takes_out
 from monograph.tensor.dispatch import SCALAR_TYPES, apply, cast_node, common_dtype, emit, operands, read, scalar_node
-from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, div, publish
+from monograph.tensor.pointwise import FUNCTIONS, METHODS, add, deliver, div, publish, to_dtype
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:  # noqa: A002
@@ -45,8 +46,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:  # noqa: A00
         v = read(value)
         if v.shape:
             raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {len(v.shape)} dimension(s)")
+        if v.dtype.kind == "c" and x.dtype.kind != "c":
+            raise RuntimeError(f"value cannot be converted to type {x.dtype.name} without overflow: it is a complex number")
         v = cast_node(v, x.dtype)
     else:
+        if isinstance(value, complex) and x.dtype.kind != "c":
+            raise RuntimeError(f"value cannot be converted to type {x.dtype.name} without overflow: {value}")
         v = cast_node(scalar_node(value, x.dtype), x.dtype)
     return emit(elementwise.where, m, v, x)
 
@@ -90,20 +95,30 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
     """input + weight * (end - input)."""
     a, b = operands(input, end, "lerp")
     w = scalar_node(weight, a.dtype) if isinstance(weight, SCALAR_TYPES) else cast_node(read(weight), a.dtype)
+    if a.dtype in (dtypes.float16, dtypes.bfloat16):
+        return emit(elementwise.cast, activation.lerp(*(cast_node(x, dtypes.float32) for x in (a, b, w))), dtype=a.dtype)
     return emit(activation.lerp, a, b, w)
 
 
 FUNCTIONS["lerp"] = takes_out(publish("lerp", lerp, in_place=True), exact=False)
 
 
+def _rounded_once(steps: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Several steps on tensors; of one half type in float32, rounded at the end."""
+    half = tensors[0].dtype
+    if half not in (dtypes.float16, dtypes.bfloat16) or any(x.dtype is not half for x in tensors):
+        return steps(*tensors)
+    return to_dtype(steps(*(to_dtype(x, dtypes.float32) for x in tensors)), half)
+
+
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """input + value * tensor1 * tensor2."""
-    return deliver(add(input, FUNCTIONS["mul"](_times(tensor1, value), tensor2)), out)
+    return deliver(_rounded_once(lambda x, a, b: add(x, FUNCTIONS["mul"](_times(a, value), b)), input, tensor1, tensor2), out)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """input + value * tensor1 / tensor2."""
-    return deliver(add(input, div(_times(tensor1, value), tensor2)), out)
+    return deliver(_rounded_once(lambda x, a, b: add(x, div(_times(a, value), b)), input, tensor1, tensor2), out)
 
 
 def _times(x: Tensor, value: Any) -> Tensor:

@@ -210,7 +210,8 @@ def histogram(
     edges = _edges("torch.histogram()", input, bins, None if range is None else tuple(range), values)
     given: Any = None if weight is None else weight.reshape(-1)  # type: ignore[attr-defined]
     points: Any = input.reshape(-1, 1)  # type: ignore[attr-defined]
-    return histogram_result(_counted("torch.histogram()", points, [edges], given, density), from_host(edges, input.dtype))
+    hist = _counted("torch.histogram()", points, [edges], given, density)
+    return deliver(histogram_result(hist, from_host(edges, input.dtype)), out, exact=True)
 
 
 publish("histogram", histogram)

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from monograph.core import dtype as dtypes
 from monograph.core.trees import flatten, unflatten
 from monograph.data.dataset import IterableDataset
 from monograph.data.loader import DataLoader
-from monograph.tensor.core import Tensor
-from monograph.tensor.interop import from_numpy
+from monograph.ops.source import from_value
+from monograph.runtime.buffers import Buffer
+from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.random import Generator
 from monograph.train.random_state import default_generator
 
@@ -67,8 +69,8 @@ class Arrays:
         order = np.random.Generator(np.random.Philox(key=[self.seed % 2**64, number])).permutation(self.rows) if self.shuffle else None
         for step in range(start, self.steps()):
             rows = slice(step * self.batch_size, min((step + 1) * self.batch_size, self.rows))
-            picked = rows if order is None else order[rows]
-            yield unflatten(self._structure, [from_numpy(a[picked]) for a in self._arrays])
+            picked = [_copied(a[rows]) for a in self._arrays] if order is None else [a.take(order[rows], 0) for a in self._arrays]
+            yield unflatten(self._structure, [owning(a) for a in picked])
 
     def state(self) -> Any:
         """See BatchSource."""
@@ -87,7 +89,15 @@ def as_array(value: Any) -> np.ndarray:
             f"training data must be numbers, got an array of dtype {array.dtype} with shape {list(array.shape)}; "
             "turn text or objects into numbers first, or give a DataLoader"
         )
-    return array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def owning(array: np.ndarray) -> Tensor:
+    """A tensor in the memory of a C-contiguous array that nobody else holds.
+
+    What `from_numpy` makes is looked at for changes whenever it is read, because its array is in somebody's hands.
+    """
+    return wrap(from_value(Buffer.from_array(array), array.shape, dtypes.from_numpy(array.dtype)))
 
 
 class Loader:
@@ -213,15 +223,22 @@ def source_of(data: Any) -> BatchSource:
 
 def batch_rows(batch: Any) -> int:
     """How many samples a batch has: the first dim of its first tensor (1 if there is none)."""
-    for leaf in flatten(batch)[0]:
+    first = batch[0] if type(batch) in (tuple, list) and batch else batch
+    for leaf in (first,) if isinstance(first, Tensor) else flatten(batch)[0]:
         if isinstance(leaf, Tensor | np.ndarray) and leaf.ndim:
             return int(leaf.shape[0])
     return 1
 
 
 def as_tensors(batch: Any) -> Any:
-    """The batch with NumPy arrays as tensors."""
+    """The batch with NumPy arrays as tensors. They are copied: whoever made them may fill them anew for the next batch."""
+    if type(batch) in (tuple, list) and all([isinstance(part, Tensor) for part in batch]):
+        return batch
     leaves, structure = flatten(batch)
     if not any(isinstance(leaf, np.ndarray) for leaf in leaves):
         return batch
-    return unflatten(structure, [from_numpy(v) if isinstance(v, np.ndarray) and v.dtype.kind in "biufc" else v for v in leaves])
+    return unflatten(structure, [owning(_copied(v)) if isinstance(v, np.ndarray) and v.dtype.kind in "biufc" else v for v in leaves])
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    return np.array(array, array.dtype.newbyteorder("="), order="C")

@@ -172,6 +172,7 @@ def restore(trainer: Trainer, state: dict[str, Any], path: str) -> None:
     trainer.model.load_state_dict(state["state_dict"])
     for optimizer, saved in zip(trainer.optimizers, state["optimizer_states"], strict=True):
         optimizer.load_state_dict(saved)
+        optimizer._opt_called = int(state["global_step"]) > 0  # schedulers ask; the steps were the earlier run's
     for schedule, saved in zip(trainer.schedulers, state["lr_schedulers"], strict=True):
         schedule.scheduler.load_state_dict(saved)
     if trainer.precision.scaler is not None and state.get("scaler"):

@@ -70,7 +70,8 @@ class CompiledTask:
         x, y, _ = parts(batch)
         looks = isinstance(self.loss, Loss) and self.loss.wants_probabilities and not self._checked
         self.metrics[stage] = {}
-        if not self._wanted and not looks:
+        wanted_here = () if stage == "predict" else self._wanted  # predictions have no targets
+        if not wanted_here and not looks:
             return
         modes = [(m, m.training) for m in self.module.modules()]
         self.module.eval()
@@ -80,7 +81,7 @@ class CompiledTask:
         finally:
             for module, training in modes:
                 module.training = training
-        for wanted in self._wanted:
+        for wanted in wanted_here:
             name, metric = named_metric(wanted, outputs, y)
             self.metrics[stage][name] = metric
         if looks:

@@ -106,7 +106,7 @@ class Fit:
                 break
             if not self._run_batch(as_tensors(batch)):
                 break
-            if self._due(every):
+            if every is not None and self._due(every):
                 self._validate()
         if not complete and self.batch == 0:
             raise ValueError("the training data gave no batch at all: an epoch of nothing would never end")
@@ -129,6 +129,8 @@ class Fit:
         t = self.trainer
         if t.max_steps >= 0 and t.global_step >= t.max_steps:
             return True
+        if not t.should_stop and t.max_seconds is None:
+            return False
         enough = self.epoch >= t.min_epochs and t.global_step >= t.min_steps
         return enough and (t.should_stop or self._out_of_time())
 
@@ -136,7 +138,7 @@ class Fit:
         """One step with its hooks. False ends the epoch."""
         t, hooks, number = self.trainer, self.hooks, self.batch
         t.batch_idx = number
-        if hooks.call("on_train_batch_start", batch, number):
+        if hooks.defined("on_train_batch_start") and hooks.call("on_train_batch_start", batch, number):
             return False
         last = t.num_training_batches is not None and number + 1 >= t.num_training_batches
         updates = (number + 1) % t.accumulate_grad_batches == 0 or last
@@ -154,7 +156,8 @@ class Fit:
                 if schedule.interval == "step" and t.global_step % schedule.frequency == 0:
                     schedule.step(t.callback_metrics)
         self.batch = number + 1
-        hooks.call("on_train_batch_end", outputs, batch, number)
+        if hooks.defined("on_train_batch_end"):
+            hooks.call("on_train_batch_end", outputs, batch, number)
         return True
 
     def _note(self, logged: dict[str, Any], batch: Any) -> None:

@@ -75,7 +75,7 @@ def collect(name: str, value: Any, options: LogOptions) -> None:
 
 def number(value: Any) -> float:
     """A logged value as a Python number."""
-    if hasattr(value, "compute"):
+    if not isinstance(value, Tensor) and hasattr(value, "compute"):
         value = value.compute()
     return float(value.item()) if isinstance(value, Tensor) else float(value)
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from monograph.metrics.naming import target_first
 from monograph.nn import functional as F
 from monograph.nn.module import Module
 from monograph.tensor.core import Tensor
@@ -149,7 +150,7 @@ def _loss(given: Any, from_logits: bool) -> tuple[str, PerSample | None, Callabl
     if not callable(given):
         raise TypeError(f"loss must be a name, a function, or a module such as nn.CrossEntropyLoss(); got {type(given).__name__}")
     name = getattr(given, "__name__", type(given).__name__)
-    function: Any = given if not _target_first(given) else (lambda output, target, **how: given(target, output, **how))
+    function: Any = given if not target_first(given) else (lambda output, target, **how: given(target, output, **how))
     per_sample = (lambda output, target: _rows(function(output, target, reduction="none"))) if "reduction" in _parameters(given) else None
 
     def whole(output: Tensor, target: Tensor) -> Tensor:
@@ -164,12 +165,6 @@ def _parameters(function: Any) -> list[str]:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
-
-
-def _target_first(function: Any) -> bool:
-    """Whether a function takes (y_true, y_pred), as Keras's do, and not (input, target), as torch's."""
-    names = _parameters(function)
-    return bool(names) and re.match(r"(y_)?true|target|label|y$|ground", names[0]) is not None
 
 
 def _snake(name: str) -> str:

@@ -125,6 +125,7 @@ class Trainer:
             found = checkpoints.find(self, ckpt_path) if ckpt_path is not None else None
             if found is not None:
                 self.restore_checkpoint(found)
+            self._tell_loggers(task)
             self._fit.run()
 
     def validate(
@@ -301,6 +302,15 @@ class Trainer:
         self.logged_metrics.update(values)
         for logger in self.loggers:
             logger.log_metrics(values, self.global_step if step is None else step)
+
+    def _tell_loggers(self, task: Any) -> None:
+        """What loggers are told before a run: its settings and its model."""
+        settings = dict(getattr(task, "hparams", {}))
+        for logger in self.loggers:
+            if settings:
+                logger.log_hyperparams(settings)
+            logger.log_graph(task.module)
+            logger.save()
 
     def call_collecting(self, hooks: Hooks, name: str, stepper: Stepper, stage: str) -> dict[str, Any]:
         """A hook in which the module may log; what it logged."""

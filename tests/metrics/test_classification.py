@@ -12,7 +12,7 @@ import monograph as mg
 from monograph import metrics
 from tests.metrics.streaming import plain, streamed
 
-SEEDS = range(4)
+SEEDS = range(2)
 
 
 def many(seed: int, classes: int = 5, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,8 @@ def test_what_is_ignored_counts_nowhere() -> None:
     scores, target = many(0)
     ignored = np.where(np.arange(60) % 3 == 0, -100, target)
     kept = ignored >= 0
-    for made in (metrics.MulticlassAccuracy, metrics.MulticlassF1Score, metrics.MulticlassConfusionMatrix, metrics.MulticlassMatthewsCorrCoef):
+    kinds = (metrics.MulticlassAccuracy, metrics.MulticlassF1Score, metrics.MulticlassConfusionMatrix, metrics.MulticlassMatthewsCorrCoef)
+    for made in kinds:
         for how in ({}, {"average": "micro"}) if made is metrics.MulticlassAccuracy else ({},):
             got = streamed(made(5, ignore_index=-100, **how), scores, ignored)
             np.testing.assert_allclose(got, streamed(made(5, **how), scores[kept], target[kept]))
@@ -158,19 +159,19 @@ def test_errors_say_what_is_wrong() -> None:
     acc = metrics.MulticlassAccuracy(3)
     with pytest.raises(ValueError, match="target has the label 3, but labels run from 0 to 2"):
         acc.update(mg.zeros(2, 3), mg.tensor([0, 3]))
-    with pytest.raises(ValueError, match="num_classes is 3, but preds of shape \\[2, 4\\] have 4 classes"):
+    with pytest.raises(ValueError, match=r"num_classes is 3, but preds of shape \[2, 4\] have 4 classes"):
         acc.update(mg.zeros(2, 4), mg.tensor([0, 1]))
-    with pytest.raises(ValueError, match="one-hot rows use target.argmax"):
+    with pytest.raises(ValueError, match=r"one-hot rows use target\.argmax"):
         acc.update(mg.zeros(2, 3), mg.zeros(2, 3))
-    with pytest.raises(ValueError, match="must have the same shape, got \\[2, 1\\] and \\[2\\].*squeeze"):
+    with pytest.raises(ValueError, match=r"must have the same shape, got \[2, 1\] and \[2\].*squeeze"):
         metrics.BinaryAccuracy().update(mg.zeros(2, 1), mg.tensor([0, 1]))
-    with pytest.raises(ValueError, match="target are labels, whole numbers, but there is 0.5"):
+    with pytest.raises(ValueError, match=r"target are labels, whole numbers, but there is 0\.5"):
         metrics.BinaryAccuracy().update(mg.zeros(2), mg.tensor([0.5, 1]))
     with pytest.raises(ValueError, match="average must be one of 'micro', 'macro', 'weighted', 'none', None, got 'mean'"):
         metrics.MulticlassAccuracy(3, average="mean")
     with pytest.raises(ValueError, match="task must be one of 'binary', 'multiclass', 'multilabel', got 'multi'"):
         metrics.Accuracy(task="multi")
-    with pytest.raises(ValueError, match='needs num_classes'):
+    with pytest.raises(ValueError, match="needs num_classes"):
         metrics.Accuracy(task="multiclass")
     with pytest.raises(ValueError, match="top_k=4 of num_classes=3"):
         metrics.MulticlassAccuracy(3, top_k=4)

@@ -24,7 +24,7 @@ def probable(seed: int, classes: int = 4, rows: int = 60) -> tuple[np.ndarray, n
     return p / p.sum(1, keepdims=True), rng.integers(0, classes, rows)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_regression(seed) -> None:
     p, t = numbers(seed)
     for metric, expected in [
@@ -85,7 +85,7 @@ def test_without_variance_or_samples() -> None:
         metrics.MeanSquaredError().update(mg.ones(3, 1), mg.ones(3))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_probabilities(seed) -> None:
     p, t = probable(seed)
     expected = sk.log_loss(t, p)
@@ -94,9 +94,11 @@ def test_probabilities(seed) -> None:
     assert streamed(metrics.Perplexity(), np.log(p), t) == pytest.approx(np.exp(expected))
     hidden = np.where(np.arange(60) % 3 == 0, -1, t)
     kept = hidden >= 0
-    assert streamed(metrics.MulticlassLogLoss(4, ignore_index=-1), p, hidden) == pytest.approx(sk.log_loss(t[kept], p[kept], labels=range(4)))
+    got = streamed(metrics.MulticlassLogLoss(4, ignore_index=-1), p, hidden)
+    assert got == pytest.approx(sk.log_loss(t[kept], p[kept], labels=range(4)))
     margins = np.random.default_rng(seed).normal(size=(60, 4))
-    assert streamed(metrics.HingeLoss(task="multiclass", num_classes=4), margins, t) == pytest.approx(sk.hinge_loss(t, margins, labels=range(4)))
+    got = streamed(metrics.HingeLoss(task="multiclass", num_classes=4), margins, t)
+    assert got == pytest.approx(sk.hinge_loss(t, margins, labels=range(4)))
     yes, q = t % 2, p[:, 0] / p[:, 0].max()
     assert streamed(metrics.BinaryLogLoss(), q, yes) == pytest.approx(sk.log_loss(yes, np.clip(q, 0, 1)))
     assert streamed(metrics.BrierScore(), q, yes) == pytest.approx(sk.brier_score_loss(yes, q))

@@ -36,9 +36,10 @@ def test_updates_are_part_of_a_compiled_step(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", [metrics.R2Score(), metrics.MeanSquaredError(), metrics.BinaryAUROC(thresholds=4), metrics.PeakSignalNoiseRatio(), metrics.MeanMetric()],
+    "metric",
+    [metrics.R2Score(), metrics.MeanSquaredError(), metrics.BinaryAUROC(thresholds=4), metrics.PeakSignalNoiseRatio()],
     ids=lambda m: type(m).__name__,
-)  # fmt: skip
+)
 def test_numbers_within_a_compiled_step(metric: Metric) -> None:
     inside, outside = metric.clone(), metric.clone()
 

@@ -51,7 +51,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "weights of nothing": (lambda: mg.multinomial(mg.tensor([0.0, 0.0]), 1), RuntimeError, "sum of probabilities <= 0"),
     "mixed dtypes in matmul": (
         lambda: ones(2, 2) @ ones(2, 2, dtype=mg.float64), RuntimeError,
-        "expected m1 and m2 to have the same dtype, but got: float32 != float64\n  fix: convert one, e.g. b.to(dtype=float32)",
+        "expected m1 and m2 to have the same dtype, but got: float32 != float64\n  fix: convert one, e.g. b.to(a.dtype)",
     ),
     "mean of integers": (lambda: mg.arange(3).mean(), RuntimeError, "Use x.float().mean()"),
     "truth of many": (

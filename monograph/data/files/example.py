@@ -36,7 +36,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
+def fields_of(data: memoryview) -> Iterator[tuple[int, int, Any]]:
     """(number, kind, value) of each field of a message."""
     at = 0
     while at < len(data):
@@ -66,7 +66,7 @@ def _signed(value: int) -> int:
 
 def _int64s(message: memoryview) -> np.ndarray:
     found: list[int] = []
-    for number, kind, value in _fields(message):
+    for number, kind, value in fields_of(message):
         if number != 1:
             continue
         if kind == VARINT:
@@ -84,15 +84,15 @@ def _int64s(message: memoryview) -> np.ndarray:
 
 
 def _floats(message: memoryview) -> np.ndarray:
-    parts = [np.frombuffer(value, "<f4") for number, kind, value in _fields(message) if number == 1 and kind in (BYTES, FOUR)]
+    parts = [np.frombuffer(value, "<f4") for number, kind, value in fields_of(message) if number == 1 and kind in (BYTES, FOUR)]
     return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)
 
 
 def _feature(message: memoryview) -> Any:
     made: Any = None
-    for number, kind, value in _fields(message):
+    for number, kind, value in fields_of(message):
         if kind == BYTES and number == 1:
-            made = [bytes(v) for n, _, v in _fields(value) if n == 1]
+            made = [bytes(v) for n, _, v in fields_of(value) if n == 1]
         elif kind == BYTES and number == 2:
             made = _floats(value)
         elif kind == BYTES and number == 3:
@@ -103,14 +103,14 @@ def _feature(message: memoryview) -> Any:
 def decode(record: bytes) -> Features:
     """The features of a serialized Example; a feature without a list is None. Raises DataLossError for other bytes."""
     found: Features = {}
-    for number, kind, features in _fields(memoryview(record)):
+    for number, kind, features in fields_of(memoryview(record)):
         if number != 1 or kind != BYTES:
             continue
-        for entry_number, entry_kind, entry in _fields(features):
+        for entry_number, entry_kind, entry in fields_of(features):
             if entry_number != 1 or entry_kind != BYTES:
                 continue
             name, value = "", memoryview(b"")
-            for n, k, part in _fields(entry):
+            for n, k, part in fields_of(entry):
                 if k == BYTES and n == 1:
                     name = bytes(part).decode()
                 elif k == BYTES and n == 2:

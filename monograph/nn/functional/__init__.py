@@ -107,8 +107,8 @@ from monograph.nn.functional.vision import (
     upsample_bilinear,
     upsample_nearest,
 )  # fmt: skip
-from monograph.tensor.foreign import all_refuse_foreign
+from monograph.tensor.foreign import all_refuse_foreign as _refuse_foreign
 
-__all__ = sorted(name for name, value in globals().items() if callable(value) and not name.startswith("_") and name != "all_refuse_foreign")
+__all__ = sorted(name for name, value in globals().items() if callable(value) and not name.startswith("_"))
 
-all_refuse_foreign(globals(), __all__)
+_refuse_foreign(globals(), names=__all__)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from monograph.core.errors import ShapeError
 from monograph.nn.functional.padding import pad as pad_sides
 from monograph.ops import conv as conv_ops
 from monograph.ops import elementwise, views
-from monograph.tensor import Tensor, tensor, zeros
+from monograph.tensor import FUNCTIONS, Tensor, tensor, zeros
 from monograph.tensor.dispatch import apply
 
 Sizes = int | tuple[int, ...] | list[int]
@@ -43,6 +44,18 @@ def _add_bias(y: Tensor, bias: Tensor, n: int) -> Tensor:
     return apply(elementwise.add, y, apply(views.reshape, bias, shape=(1, -1 if bias.ndim != 1 else bias.shape[0], *[1] * n)))
 
 
+def _in_parts(convolve: Callable[[Tensor, Tensor], Tensor], n: int, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution of complex numbers: linear in both, so three of real ones (as a product of two numbers takes three products)."""
+    (a, b), (c, d) = (x.real, x.imag), (weight.real, weight.imag)
+    first, second, third = convolve(a, c), convolve(b, d), convolve(a + b, c + d)
+    y = FUNCTIONS["complex"](first - second, third - first - second)
+    if bias is None:
+        return y
+    if bias.dtype is not y.dtype:
+        raise RuntimeError(f"Input type ({x.dtype.name}) and bias type ({bias.dtype.name}) should be the same")
+    return _add_bias(y, bias, n) if x.ndim == n + 2 else y + bias.reshape(-1, *[1] * n)
+
+
 def _conv(
     name: str, n: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Tensor:
@@ -52,6 +65,8 @@ def _conv(
         wide = None if bias is None else bias.double()
         y = _conv(name, n, input.double(), weight.double(), wide, stride, padding, dilation, groups)
         return y.long().to(input.dtype)
+    if input.dtype.kind == "c" and weight.dtype is input.dtype:
+        return _in_parts(lambda x, w: _conv(name, n, x, w, None, stride, padding, dilation, groups), n, input, weight, bias)
     if weight.ndim != n + 2:
         raise ShapeError(
             f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight{list(weight.shape)}, but got "
@@ -120,6 +135,12 @@ def _conv_transpose(
         wide = None if bias is None else bias.double()
         y = _conv_transpose(name, n, input.double(), weight.double(), wide, stride, padding, output_padding, groups, dilation)
         return y.long().to(input.dtype)
+    if input.dtype.kind == "c" and weight.dtype is input.dtype:
+
+        def convolved(x: Tensor, w: Tensor) -> Tensor:
+            return _conv_transpose(name, n, x, w, None, stride, padding, output_padding, groups, dilation)
+
+        return _in_parts(convolved, n, input, weight, bias)
     x, batched = _batched(name, n, input)
     y = apply(
         conv_ops.conv_transpose, x, weight, stride=tuple_of(stride, n, "stride"), padding=tuple_of(padding, n, "padding"),

@@ -116,6 +116,8 @@ def l1_loss(
     """|input - target|; with `weight` the weighted mean."""
     reduction = _reduction(reduction, size_average, reduce)
     x, t = _alike("l1_loss", input, target)
+    if weight is None and x.dtype.kind == "c":
+        return reduced((x - t).abs(), reduction)
     if weight is None:
         return apply(loss_ops.l1_loss, x, t, reduction=reduction)
     return _weighted((x - t).abs(), weight, reduction)

@@ -59,6 +59,10 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     """x / sqrt(mean of squares + eps) * weight over the last dimensions; eps is by default the smallest step of the dtype."""
     shape = tuple(normalized_shape)
     _check_features(input, shape)
+    if input.dtype.kind == "c":  # torch's formula: squares, not absolute squares
+        dims = tuple(range(input.ndim - len(shape), input.ndim))
+        y = input * (input.square().mean(dims, keepdim=True) + (finfo(input.dtype).eps if eps is None else eps)).rsqrt()
+        return y if weight is None else y * weight
     return apply(
         norm_ops.rms_norm,
         input,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.dtype import uint8
+from monograph.core.dtype import bfloat16, float16, uint8
 from monograph.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from monograph.ops import upsample as upsample_ops
 from monograph.tensor import Tensor, tensor, where
@@ -259,6 +259,8 @@ def grid_sample(
     if mode == "bicubic" and n == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     aligned = bool(align_corners)
+    if input.dtype in (float16, bfloat16):  # places in half precision would be off by pixels
+        return grid_sample(input.float(), grid.float(), mode, padding_mode, aligned).to(input.dtype)
     sizes = tuple(int(s) for s in input.shape[2:])
     batch, channels = input.shape[:2]
     flat = input.reshape(batch, channels, -1)

@@ -67,7 +67,7 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """All attributes but the optimiser."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("optimizer", "_is_initial")}
+        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the attributes of `state_dict()`."""

@@ -216,13 +216,15 @@ class ModelCheckpoint(Callback):
         """See Callback."""
         return {
             "kept": [[score, path] for score, path in self.kept], "best_model_path": self.best_model_path,
-            "best_model_score": self.best_model_score, "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "best_model_score": self.best_model_score, "last_model_path": self.last_model_path,
+            "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See Callback."""
         self.kept = [(float(score), path) for score, path in state_dict["kept"] if Path(path).exists()]
         self.best_model_path, self.best_model_score = state_dict["best_model_path"], state_dict["best_model_score"]
+        self.last_model_path = state_dict.get("last_model_path", "")
 
 
 class BackupAndRestore(Callback):

@@ -201,4 +201,9 @@ def adapted(callback: Any) -> Any:
         return callback
     if isinstance(callback, KerasCallback) or hasattr(callback, "set_model"):
         return Adapted(callback)
+    if hasattr(callback, "log_metrics"):
+        raise TypeError(
+            f"{type(callback).__name__} is a logger: give it as logger=...; a table of epochs among the callbacks is "
+            "train.callbacks.CSVLogger(filename), curves for TensorBoard are train.TensorBoard(log_dir)"
+        )
     raise TypeError(f"{callback!r} is no callback: subclass train.Callback (trainer, module, ...) or train.KerasCallback (epoch, logs)")

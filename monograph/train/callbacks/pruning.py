@@ -10,10 +10,10 @@ from monograph.train.hooks import Callback
 
 
 class OptunaPruningCallback(Callback):
-    """Tells an Optuna trial the metric after each validation (after each epoch without one), and ends it if Optuna says so.
+    """Tells an Optuna trial the metric after each epoch that was validated (each one without validation), and ends it if Optuna says so.
 
-    Works in both styles: `model.fit(..., callbacks=[...])` and `Trainer(callbacks=[...])`. `optuna.TrialPruned` goes through `fit` to Optuna.
-    Needs the extra `optuna`.
+    Works in both styles: `model.fit(..., callbacks=[...])` and `Trainer(callbacks=[...])`. `optuna.TrialPruned` goes through `fit` to
+    Optuna. Needs the extra `optuna`.
 
     >>> from monograph import train
     >>> def objective(trial):
@@ -26,28 +26,12 @@ class OptunaPruningCallback(Callback):
         self.trial, self.monitor = trial, monitor
         self.watched = Watched(monitor)
 
-    def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """See Callback."""
-        if not trainer.sanity_checking and trainer.stage == "validate" and trainer.fitting is not None and self.monitor in trainer.callback_metrics:
-            self._report(trainer)
-
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """See Callback."""
-        if not trainer.fitting.val or self._told != trainer.current_epoch:
-            self._report(trainer)
-
-    _told = -1
-
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        """See Callback."""
-        self._told = -1
-
-    def _report(self, trainer: Any) -> None:
-        value = self.watched.read(trainer.callback_metrics, who="OptunaPruningCallback")
         epoch = trainer.current_epoch
-        if value is None or self._told == epoch:  # Optuna wants one value for each step
-            return
-        self._told = epoch
+        if trainer.fitting.val and (epoch + 1) % trainer.check_val_every_n_epoch:
+            return  # nothing new is known
+        value = self.watched.read(trainer.callback_metrics, who="OptunaPruningCallback")
         self.trial.report(value, step=epoch)
         if self.trial.should_prune():
             raise optional("optuna", "OptunaPruningCallback").TrialPruned(f"Trial was pruned at epoch {epoch}.")

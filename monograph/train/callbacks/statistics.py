@@ -126,7 +126,8 @@ class ThroughputMonitor(Callback):
     ) -> None:  # fmt: skip
         if window_size < 2:
             raise ValueError(f"a speed needs two steps: window_size is at least 2, got {window_size}")
-        self.batch_size_fn, self.length_fn, self.window_size, self.separator = batch_size_fn or batch_rows, length_fn, window_size, separator
+        self.batch_size_fn, self.length_fn = batch_size_fn or batch_rows, length_fn
+        self.window_size, self.separator = window_size, separator
         self._begin()
 
     def _begin(self) -> None:

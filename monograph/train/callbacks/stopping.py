@@ -39,10 +39,15 @@ class EarlyStopping(Callback):
         )
         self.stopping_threshold, self.divergence_threshold = stopping_threshold, divergence_threshold
         self.check_on_train_epoch_end = check_on_train_epoch_end
-        self.wait = self.wait_count = self.stopped_epoch = 0
-        self.best = self.best_score = self.watched.worst if baseline is None else baseline
-        self.best_epoch = 0
-        self.best_weights: dict[str, Any] | None = None
+        self.setup(None, None, "fit")
+
+    def setup(self, trainer: Any, module: Any, stage: str) -> None:
+        """See Callback."""
+        if stage == "fit":  # every fit counts from the start, unless a checkpoint says how far it was
+            self.wait = self.wait_count = self.stopped_epoch = 0
+            self.best = self.best_score = self.watched.worst
+            self.best_epoch = 0
+            self.best_weights: dict[str, Any] | None = None
 
     @property
     def state_key(self) -> str:
@@ -86,19 +91,21 @@ class EarlyStopping(Callback):
             return
         if self.check_finite and not math.isfinite(value):
             self._stop(trainer, f"{self.monitor} is {value}")
-        elif self.stopping_threshold is not None and self.watched.better(value, self.stopping_threshold):
+        elif self.stopping_threshold is not None and self.watched.beyond(value, self.stopping_threshold):
             self._stop(trainer, f"{self.monitor} = {value:.4g} has passed {self.stopping_threshold}")
-        elif self.divergence_threshold is not None and self.watched.better(self.divergence_threshold, value):
+        elif self.divergence_threshold is not None and self.watched.beyond(self.divergence_threshold, value):
             self._stop(trainer, f"{self.monitor} = {value:.4g} is worse than {self.divergence_threshold}")
         if self.watched.better(value, self.best):
             self.best = self.best_score = value
-            self.best_epoch, self.wait = trainer.current_epoch, 0
+            self.best_epoch = trainer.current_epoch
             if self.restore_best_weights:
                 self.best_weights = {k: v.detach().clone() for k, v in trainer.model.state_dict().items()}
+            improved = self.baseline is None or self.watched.better(value, self.baseline)
         else:
-            self.wait += 1
-            if self.wait >= max(1, self.patience):
-                self._stop(trainer, f"{self.monitor} has not improved on {self.best:.4g} for {self.wait} checks")
+            improved = False
+        self.wait = 0 if improved else self.wait + 1
+        if self.wait >= max(1, self.patience):
+            self._stop(trainer, f"{self.monitor} has not improved on {self.best:.4g} for {self.wait} checks")
         self.wait_count = self.wait
 
     def _stop(self, trainer: Any, why: str) -> None:

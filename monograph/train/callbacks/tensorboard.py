@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monograph.nn.embedding import Embedding
+from monograph.nn.sparse import Embedding
 from monograph.tensor.core import Tensor
 from monograph.train.callbacks.keras_style import numbers
 from monograph.train.hooks import Callback

@@ -28,6 +28,10 @@ class Watched:
         """Whether `new` improves on `old` by more than min_delta. NaN never does."""
         return new < old - self.min_delta if self.mode == "min" else new > old + self.min_delta
 
+    def beyond(self, value: float, limit: float) -> bool:
+        """Whether `value` is better than a limit, by however little."""
+        return value < limit if self.mode == "min" else value > limit
+
     def read(self, metrics: Mapping[str, Any], strict: bool = True, who: str = "a callback") -> float | None:
         """The metric's value; None, or KeyError if `strict`, where nobody has logged it."""
         value = metrics.get(self.monitor)

@@ -75,3 +75,23 @@ class Experiment(Logger):
         """See Logger."""
         version = f"version_{self.version}" if isinstance(self.version, int) else self.version
         return str(self.save_dir / self._name / version)
+
+
+def prefixed(metrics: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The names with a prefix before them."""
+    return {f"{prefix}-{name}" if prefix else name: value for name, value in metrics.items()}
+
+
+def flat(params: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Settings inside of settings, by paths: {"optimizer": {"lr": 1}} is {"optimizer/lr": 1}.
+
+    >>> flat({"optimizer": {"lr": 1}, "epochs": 2})
+    {'optimizer/lr': 1, 'epochs': 2}
+    """
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{above}{name}/"))
+        else:
+            found[f"{above}{name}"] = value
+    return found

@@ -11,8 +11,7 @@ from monograph.core.modes import no_grad
 from monograph.core.trees import flatten
 from monograph.graph.node import Node, topological
 from monograph.ops import source
-from monograph.tensor.core import Tensor
-from monograph.tensor.dispatch import node_of
+from monograph.tensor.core import Tensor, node_of
 from monograph.utils.tensorboard.messages import proto
 
 _SILENT = {source.leaf, source.detach, source.clone}  # what a value is to autograd says nothing here
@@ -128,14 +127,14 @@ def _message(roots: list[Node], trace: _Trace, fixed: dict[int, str], places: se
     return graph
 
 
-def _add(graph: Any, name: str, op: str, inputs: list[str], node: Node) -> None:
-    made = graph.node.add(name=name, op=op, input=inputs)
+def _add(graph: Any, label: str, op: str, inputs: list[str], node: Node) -> None:
+    made = graph.node.add(name=label, op=op, input=inputs)
     if node.dtype is not None:  # nodes with several results have neither a dtype nor a shape
         shape = made.attr["_output_shapes"].list.shape.add()
         for size in node.shape:
             shape.dim.add(size=int(size))
         made.attr["dtype"].s = str(node.dtype).encode()
     if op not in ("Input", "Output", "Parameter"):
-        for key, value in dict(node.attrs).items():
+        for name, value in node.attrs.items():
             text = repr(value)
-            made.attr[str(key)].s = (text if len(text) <= 200 else text[:197] + "...").encode()
+            made.attr[name].s = (text if len(text) <= 200 else text[:197] + "...").encode()
