@@ -18,6 +18,10 @@ OFF, ON, FREED = False, True, 2
 # Nodes whose tensor was written in place since: a gradient that reads them would see a value the user has replaced.
 overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
 in_place: weakref.WeakSet[Node] = weakref.WeakSet()  # results of in-place ops: that they themselves wrote over their input is no error
+# Nodes of gradients of in-place ops: that the op wrote over this input is no error for them either, when they are differentiated in turn.
+forgiven: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
+# Values that were changed behind the tape's back (x.data.mul_(2)), with what they are now: gradients read the values of now, as in torch.
+revalued: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 
 # Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are
 # held
@@ -39,7 +43,7 @@ def hook(node: Node, hooks: list[Callable[[Node], Node]] | None = None) -> list[
 
 def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | None]:
     """The gradient of a composite that has none of its own: through its decomposition."""
-    before = MODES.grad
+    before, start = MODES.grad, len(MODES.pending)
     MODES.grad = True
     try:
         decompose = y.op.decompose
@@ -47,6 +51,8 @@ def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | Non
         outputs = decompose(attrs, *xs)
     finally:
         MODES.grad = before
+    if overwritten:
+        _forgive(y, MODES.pending[start:])
     pairs = [(o, s) for o, s in zip(outputs, g, strict=True) if s is not None] if isinstance(outputs, tuple) else [(outputs, g)]
     found = gradients([o for o, _ in pairs], list(xs), [s for _, s in pairs], partial=True)
     # An input used in two places (f(x, x)) gets its whole gradient once.
@@ -68,9 +74,12 @@ def pulled(node: Node, g: Any) -> Sequence[Node | None]:
         return decomposition_vjp(g, node, node.attrs, *node.inputs)
     if isinstance(rule, NotDifferentiable):
         raise AutogradError(f"{node.op.name} is not differentiable: {rule.reason}")
-    if node.op.holomorphic and node.inputs[0].dtype.kind == "c":
-        return _conjugated(rule(_conjugate(g), node, node.attrs, *node.inputs))
-    return rule(g, node, node.attrs, *node.inputs)
+    y, xs = node, node.inputs
+    if revalued:
+        y, xs = revalued.get(node, node), tuple(revalued.get(x, x) for x in xs)
+    if node.op.holomorphic and xs[0].dtype.kind == "c":
+        return _conjugated(rule(_conjugate(g), y, node.attrs, *xs))
+    return rule(g, y, node.attrs, *xs)
 
 
 def gradients(
@@ -176,9 +185,9 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
     if not read:
         return False
     if overwritten:
-        writes_itself = node in in_place
+        own_input = _forgive(node, made)
         for x in read:
-            if _is_overwritten(x) and not (writes_itself and x is node.inputs[0]):
+            if _is_overwritten(x) and x is not own_input:
                 where = provenance(node)
                 raise AutogradError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -188,6 +197,14 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
                     "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
                 )
     return True
+
+
+def _forgive(node: Node, made: Sequence[Node]) -> Node | None:
+    """The input that an in-place op, or a gradient of one, may read though the op wrote over it; what is `made` of the node may too."""
+    own_input = node.inputs[0] if node in in_place else forgiven.get(node)
+    if own_input is not None:
+        forgiven.update((n, own_input) for n in made if own_input in n.inputs)
+    return own_input
 
 
 def _is_overwritten(x: Node) -> bool:

@@ -21,6 +21,8 @@ from monograph.cli.exits import BAD_CONFIG, FILE_ERROR, CommandError
 from monograph.core.errors import message_of
 from monograph.metrics import naming
 from monograph.nn.module import Module
+from monograph.nn.parameter import Parameter
+from monograph.tensor.creation import zeros
 from monograph.train.batches import Arrays
 from monograph.train.compiled_task import CompiledTask
 from monograph.train.hooks import Callback
@@ -90,17 +92,18 @@ CALLBACKS = {
 }
 
 
-def trainer(config: Config, folder: Path, **more: Any) -> train.Trainer:
-    """The trainer of a run in a folder: CSV logs, and checkpoints with the last and (where there is validation) the best."""
-    with_validation = config.data.validation_split > 0
+def trainer(made: Experiment, folder: Path) -> train.Trainer:
+    """The trainer of a run in a folder: CSV logs, and checkpoints of the last and, where it is known what is best, the best state."""
+    config = made.config
     # Every number of an epoch is a row of metrics.csv, also where an epoch is short.
     given = {"log_every_n_steps": 10, "num_sanity_val_steps": 0, **config.trainer}
     callbacks = [CALLBACKS[name](**args) for name, args in config.callbacks.items()]
     if not any(c.saves for c in callbacks):
-        monitor = "val_loss" if with_validation else None
+        # A TrainModule logs under names of its own choice; its configuration can name one with callbacks.ModelCheckpoint.
+        monitor = "val_loss" if isinstance(made.task, CompiledTask) and made.source("validation") is not None else None
         callbacks.append(train.ModelCheckpoint(dirpath=folder / "checkpoints", save_last=True, monitor=monitor))
     try:
-        return train.Trainer(**given, callbacks=callbacks, default_root_dir=folder, logger=train.CSVLogger(folder, "logs"), **more)
+        return train.Trainer(**given, callbacks=callbacks, default_root_dir=folder, logger=train.CSVLogger(folder, "logs"))
     except (ValueError, TypeError) as error:
         raise CommandError(f"the configuration's [trainer] is refused: {message_of(error)}", BAD_CONFIG) from None
 
@@ -170,6 +173,11 @@ def _optimizer_of(config: Config, problems: Problems) -> Callable[[Any], Any] | 
         problems.append(unknown("optimizer.name", name, name, known) + ', or "package.module:Class"')
         return None
     check_arguments("optimizer.args", args, kind, problems, filled=("params",))
+    if not problems:
+        try:
+            kind([Parameter(zeros(1))], **args)
+        except (TypeError, ValueError) as error:
+            problems.append(f"optimizer.args is {dict(args)!r}, which {kind.__name__} refuses: {message_of(error)}")
     return lambda parameters: kind(parameters, **args)
 
 

@@ -210,11 +210,19 @@ def check_arguments(where: str, given: Any, function: Callable[..., Any], proble
         if name not in names:
             if not open_ended:
                 problems.append(unknown(f"{where}.{name}", value, name, names))
-        elif name in hints and not matches(value, hints[name]):
-            problems.append(f"{where}.{name} is {value!r}; it takes {described(hints[name])}")
+        else:
+            hint = hint_of(hints.get(name, Any), names[name].default)
+            if not matches(value, hint):
+                problems.append(f"{where}.{name} is {value!r}; it takes {described(hint)}")
     for name, parameter in names.items():
         if parameter.default is parameter.empty and name not in given:
             problems.append(f"{where}.{name} is missing; {getattr(function, '__name__', function)} needs it")
+
+
+def hint_of(hint: Any, default: Any) -> Any:
+    """The annotation; where it says nothing, what the default tells: an argument that is a number by default takes no text."""
+    tells = hint is Any and isinstance(default, int | float) and not isinstance(default, bool)
+    return float | bool | list | None if tells else hint
 
 
 def unknown(path: str, value: Any, name: str, known: Iterable[str]) -> str:

@@ -85,6 +85,8 @@ def train(options: argparse.Namespace) -> int:
         print(json.dumps(config.plain(), indent=2))
         return OK
     folder = run_folder(config)
+    made = experiment(config)
+    at_work = trainer(made, folder)
     old = sorted((folder / "checkpoints").glob(f"*{checkpoints.SUFFIX}"))
     if old and not (options.resume or options.overwrite):
         raise CommandError(
@@ -93,8 +95,6 @@ def train(options: argparse.Namespace) -> int:
         )
     if options.resume and not old:
         raise CommandError(f"there is nothing to resume: {folder / 'checkpoints'} holds no checkpoint", FILE_ERROR)
-    made = experiment(config)
-    at_work = trainer(config, folder)
     try:
         if not options.resume:
             for path in old:
@@ -110,7 +110,9 @@ def train(options: argparse.Namespace) -> int:
         else:
             at_work.fit(made.task, made.source("train"), made.source("validation"), ckpt_path=resumed)
     except KeyboardInterrupt:
-        print(f"\nstopped; `monograph train {options.config} --resume` goes on from the last checkpoint in {folder}")
+        saved = any((folder / "checkpoints").glob(f"*{checkpoints.SUFFIX}"))
+        how = f"`monograph train {folder} --resume` goes on from the last checkpoint" if saved else "there was no checkpoint yet"
+        print(f"\nstopped; {how}")
         raise
     print("  ".join(f"{k} {float(v):.4f}" for k, v in at_work.callback_metrics.items()))
     print(f"the run is in {folder}: monograph evaluate {folder}")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
+from monograph.core.dtype import dtype
 from monograph.core.errors import MonographError
 from monograph.core.symbol import Sym
 
@@ -115,6 +116,9 @@ EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
     "float": ("float", (float, int, np.floating, np.integer, Sym)),
     "bool": ("bool", (bool, np.bool_)),
     "str": ("str", (str,)),
+    "DType": ("dtype", (dtype,)),
+    "int | None": ("int", (int, np.integer, Sym, type(None))),
+    "float | None": ("float", (float, int, np.floating, np.integer, Sym, type(None))),
 }
 
 
@@ -147,7 +151,7 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
     signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
     declared = {name: str(kind) for c in reversed(cls.__mro__) for name, kind in inspect.get_annotations(c).items()}
     # The exact class is what comes nearly always: what is something else is looked at.
-    lines = [f"    if {f}.__class__ is not {EXPECTED[declared[f]][0]}: _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
+    lines = [f"    if {f}.__class__ is not _kind_{f}: _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
     lines += [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
     namespace: dict[str, Any] = {f"_set_{f}": getattr(cls, f).__set__ for f in fields} | {f"_default_{f}": d for f, d in defaults.items()}
 
@@ -156,7 +160,7 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
         if not isinstance(value, accepted):
             raise TypeError(f"argument '{name}' must be {what}, not {type(value).__name__}: {value!r:.80}")
 
-    namespace["_look"] = look
+    namespace |= {"_look": look} | {f"_kind_{f}": EXPECTED[declared[f]][1][0] for f in fields if declared[f] in EXPECTED}
     exec("\n".join([f"def __init__({signature}):", *lines]), namespace)
     cls.__init__ = namespace["__init__"]
     cls.__init__(self, *args, **values)

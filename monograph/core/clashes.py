@@ -65,6 +65,6 @@ def mixed_products(what: str, *xs: Any) -> DTypeError:
     if own == first:
         message = f"mat1 and mat2 must have the same dtype, but got {first} and {names['bias']}"
         return DTypeError(explained(message, "give the bias the dtype of the others", **names))
-    whole = f", or the model, model.to(input.dtype)" if xs[0].dtype.kind in "fc" else ""
+    whole = ", or the model, model.to(input.dtype)" if xs[0].dtype.kind in "fc" else ""
     message = f"mat1 and mat2 must have the same dtype, but got {first} and {own}"
     return DTypeError(explained(message, f"convert the input, input.to(weight.dtype){whole}", **names))

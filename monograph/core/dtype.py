@@ -165,7 +165,8 @@ def promote(a: dtype, b: dtype) -> dtype:
         common = _TABLE[a, b]
     except (KeyError, TypeError):
         wrong = a if not isinstance(a, dtype) else b
-        raise TypeError(f"promote_types(): expected two dtypes, got {type(wrong).__name__}: use result_type for tensors and numbers") from None
+        kind = type(wrong).__name__
+        raise TypeError(f"promote_types(): expected two dtypes, got {kind}: use result_type for tensors and numbers") from None
     if common is None and (a in FLOAT8 or b in FLOAT8):
         raise RuntimeError(
             f"Promotion for Float8 Types is not supported, attempted to promote {a.name} and {b.name}: cast first, e.g. x.to(float32)"

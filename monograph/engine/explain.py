@@ -10,6 +10,7 @@ from typing import Any
 
 from monograph.engine import ladder
 from monograph.engine.compiled import Compiled
+from monograph.engine.notebook import to_html
 from monograph.engine.program import Part, Split
 from monograph.engine.replay import Entry
 
@@ -75,6 +76,10 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return to_html(self)
 
 
 def explain(engine: Compiled, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], tries: int = 4) -> Explanation:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from monograph.core.dtype import int32
+from monograph.core.modes import MODES
 from monograph.linalg.checks import LinAlgError, adjoint, matrix, outputs, settled, write_all
 from monograph.ops import linalg as factorizations
-from monograph.ops import linalg_lu, linalg_spectral
-from monograph.tensor.core import Tensor
+from monograph.ops import linalg_ldl, linalg_lu, linalg_spectral
+from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.dispatch import emit
 from monograph.tensor.interop import host_array
 from monograph.tensor.pointwise import FUNCTIONS
@@ -43,6 +44,21 @@ class CholeskyEx(NamedTuple):
     """L, and for each matrix 0 or the order of the minor that is not positive-definite."""
 
     L: Tensor
+    info: Tensor
+
+
+class LDLFactor(NamedTuple):
+    """Both factors in one matrix, and LAPACK's pivots."""
+
+    LD: Tensor
+    pivots: Tensor
+
+
+class LDLFactorEx(NamedTuple):
+    """As LDLFactor; info is 0, or the first block of D that is zero (from 1)."""
+
+    LD: Tensor
+    pivots: Tensor
     info: Tensor
 
 
@@ -205,6 +221,39 @@ def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False, o
         k = int(info.max().item())
         raise LinAlgError(f"linalg.lu_factor: U[{k},{k}] is zero and using it on lu_solve would result in a division by zero.")
     return write_all(LUFactorEx(factors, pivots, info), out)
+
+
+def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> LDLFactor:
+    """A = L D L^T of a symmetric matrix (hermitian: L D L^H), of which the lower triangle is read; for `ldl_solve`.
+
+    >>> import monograph as mg
+    >>> A = mg.tensor([[0.0, 2.0], [2.0, 0.0]])
+    >>> mg.linalg.ldl_solve(*mg.linalg.ldl_factor(A), mg.tensor([[4.0], [6.0]]))
+    tensor([[3.],
+            [2.]])
+    """
+    factors, pivots, info = ldl_factor_ex(A, hermitian=hermitian)
+    if MODES.capture is None and bool((info != 0).any().item()):
+        k = int(info.max().item())
+        raise LinAlgError(f"linalg.ldl_factor: D[{k},{k}] is zero and using it on ldl_solve would result in a division by zero.")
+    return write_all(LDLFactor(factors, pivots), out)
+
+
+def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None) -> LDLFactorEx:
+    """`ldl_factor` with the number of the first zero block of D (0: none)."""
+    factors, pivots, info = outputs(linalg_ldl.ldl_factor(matrix(A, "ldl_factor"), hermitian=bool(hermitian)))
+    if check_errors and bool((info != 0).any().item()):
+        k = int(info.max().item())
+        raise LinAlgError(f"linalg.ldl_factor_ex: D[{k},{k}] is zero and using it on ldl_solve would result in a division by zero.")
+    return write_all(LDLFactorEx(factors, pivots, info), out)
+
+
+def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Tensor | None = None) -> Tensor:
+    """X with A X = B, of the result of `ldl_factor(A)`."""
+    if pivots.dtype.kind not in "iu":
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {pivots.dtype.name}")
+    inputs = [matrix(x, "ldl_solve") for x in (LD, pivots.to(int32), B)]
+    return write_all(wrap(linalg_ldl.ldl_solve(*inputs, hermitian=bool(hermitian))), out)
 
 
 def permutation_matrix(order: Tensor, dtype: Any) -> Tensor:

@@ -75,7 +75,7 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {m.ndim}D")
     result = _ordered(matrices, _splits([m.shape[0] for m in matrices] + [matrices[-1].shape[1]]), 0, len(matrices) - 1)
     result = result.squeeze(-1) if column else result
-    return write_all(result.squeeze(0) if row else result, out)
+    return deliver(result.squeeze(0) if row else result, out, exact=True)
 
 
 def _splits(sizes: list[Any]) -> dict[tuple[int, int], int]:

@@ -150,11 +150,12 @@ def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = Fal
     if len(x.shape) < 2:
         raise RuntimeError(f"linalg.pinv(Float{{{list(x.shape)}}}) expected a tensor with 2 or more dimensions of floating types")
     absolute, relative = _cutoff(A, atol, rcond if rtol is None else rtol)
-    if hermitian:  # the lower triangle is read, as by eigh
+    if hermitian:  # the lower triangle is read, and of its diagonal the real part, as by eigh
         if x.shape[-1] != x.shape[-2]:
             raise RuntimeError(f"linalg.pinv: expected square matrices with hermitian=True, got shape {list(x.shape)}")
         lower: Any = A
-        x = matrix(lower.tril() + _adjoint(lower.tril(-1)), "pinv")
+        half = lower.tril(-1) + FUNCTIONS["diag_embed"](lower.diagonal(dim1=-2, dim2=-1).real.to(A.dtype) / 2)
+        x = matrix(half + _adjoint(half), "pinv")
     return write_all(emit(linalg_solve.pinv, x, atol=absolute, rtol=relative), out)
 
 
@@ -177,10 +178,10 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None,
         if values.shape[-1]
         else FUNCTIONS["zeros"](tuple(A.shape[:-2]), dtype=int32)
     )  # type: ignore[attr-defined, operator]
-    residuals = FUNCTIONS["empty"](0, dtype=A.dtype)
+    residuals = FUNCTIONS["empty"](0, dtype=values.dtype)
     if driver not in (None, "gelsy") and A.shape[-2] > A.shape[-1] and bool((rank == A.shape[-1]).all().item()):
         residuals = (abs(A @ x - b) ** 2).sum(-2)  # type: ignore[operator]
-    nothing = FUNCTIONS["empty"](0, dtype=A.dtype)
+    nothing = FUNCTIONS["empty"](0, dtype=values.dtype)
     result = Lstsq(
         x.squeeze(-1) if vector else x,  # type: ignore[attr-defined]
         residuals,

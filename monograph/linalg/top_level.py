@@ -71,7 +71,7 @@ def ormqr(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Q @ other (left=False: other @ Q; transpose: Q^T instead of Q) for the square Q of the result of `geqrf`."""
+    """Q @ other (left=False: other @ Q; transpose: Q^H instead of Q) for the square Q of the result of `geqrf`."""
     x: Any = input
     if x.ndim < 2 or other.ndim < 2:
         raise RuntimeError(f"torch.ormqr: input and other must have at least 2 dimensions, got {x.ndim} and {other.ndim}")
@@ -85,12 +85,14 @@ def ormqr(
     if tau.dtype is not x.dtype or other.dtype is not x.dtype:
         raise RuntimeError(f"torch.ormqr: Expected one dtype, but got {x.dtype.name}, {tau.dtype.name} and {other.dtype.name}")
     vectors = x[..., :, :k].tril(-1) + FUNCTIONS["eye"](m, k, dtype=x.dtype)
-    y: Any = other if left else transposed(other)
-    # Q = H1 H2 ... Hk: applied from the last, and from the first for its transpose.
-    for i in range(k) if transpose is left else reversed(range(k)):
+    y: Any = other if left else adjoint(other)
+    # Q = H1 H2 ... Hk: applied from the last; and Q^H = Hk^H ... H1^H, from the first.
+    from_first = transpose is left
+    factors: Any = FUNCTIONS["conj"](tau) if from_first else tau
+    for i in range(k) if from_first else reversed(range(k)):
         v = vectors[..., :, i : i + 1]
-        y = y - tau[..., i, None, None] * (v @ (adjoint(v) @ y))  # type: ignore[index]
-    return write_all(y if left else transposed(y), out)
+        y = y - factors[..., i, None, None] * (v @ (adjoint(v) @ y))
+    return write_all(y if left else adjoint(y), out)
 
 
 def triangular_solve(

@@ -125,7 +125,7 @@ def _settings(kind: type) -> set[str]:
     found: set[str] = set()
     for base in kind.__mro__:
         if "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
             found |= {p.name for p in parameters}
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break

@@ -18,6 +18,7 @@ from monograph.nn.hooks import (
     register_module_full_backward_hook,
     register_module_full_backward_pre_hook,
 )
+from monograph.nn.notebook import to_html
 from monograph.nn.parameter import Buffer, Parameter
 from monograph.nn.registry import EPOCH, Registered
 from monograph.nn.state import EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX  # noqa: F401 - libraries read it here, as torch's
@@ -388,6 +389,10 @@ class Module(Tree, State, Conversion, Verbs):
             return f"{self._get_name()}({lines[0]})"
         body = lines + children
         return f"{self._get_name()}(" + ("\n  " + "\n  ".join(body) + "\n" if body else "") + ")"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return to_html(self)
 
     def _replicate_for_data_parallel(self) -> Module:
         replica = type(self).__new__(type(self))

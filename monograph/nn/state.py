@@ -41,11 +41,11 @@ def prefix_hint(missing: list[str], unexpected: list[str]) -> str:
         if wanted and len(given) == len(wanted) and given[0].endswith("." + wanted[0]):
             prefix = given[0].removesuffix(wanted[0])
             if {prefix + key for key in wanted} == set(given):
-                if verb == "add":
-                    return f"\n  fix: the keys of the state_dict lack {prefix!r}: load {{{prefix!r} + key: value for key, value in state_dict.items()}}"
+                lacks = verb == "add"
+                change = f"{prefix!r} + key" if lacks else f"key.removeprefix({prefix!r})"
                 return (
-                    f"\n  fix: the keys of the state_dict start with {prefix!r}: load {{key.removeprefix({prefix!r}): value for key, value in "
-                    "state_dict.items()}"
+                    f"\n  fix: the keys of the state_dict {'lack' if lacks else 'start with'} {prefix!r}: "
+                    f"load {{{change}: value for key, value in state_dict.items()}}"
                 )
     return ""
 

@@ -27,7 +27,7 @@ class Verbs:
         sample_weight: Any = None, initial_epoch: int = 0, steps_per_epoch: int | None = None, validation_steps: int | None = None,
         validation_batch_size: int | None = None, validation_freq: int = 1, **trainer: Any,
     ) -> Any:  # fmt: skip
-        """Trains for `epochs` epochs and returns a `History`.
+        """Trains for `epochs` epochs and returns a `History`. The module is in eval() afterwards.
 
         x, y: arrays or tensors of equal length (or tuples and dicts of them); or x alone: a `data.Dataset`, `DataLoader` or other
         iterable of (x, y) or (x, y, sample_weight). A tuple of inputs becomes positional arguments of `forward`, a dict keyword

@@ -301,8 +301,8 @@ def must_be_per_channel(what: str, x: Any, parameters: Iterable[Any]) -> None:
         if p.shape != (x.shape[1],):
             raise ShapeError(
                 explained(
-                    f"{'running_mean' if what == 'batch_norm' else 'weight'} should contain {x.shape[1]} elements not {numel(p.shape)}: {what} "
-                    "takes parameters with one element for each channel of the input",
+                    f"{'running_mean' if what == 'batch_norm' else 'weight'} should contain {x.shape[1]} elements not {numel(p.shape)}: "
+                    f"{what} takes parameters with one element for each channel of the input",
                     channel_fix(x.shape, numel(p.shape), f"make the layer for {x.shape[1]} channels, or check the input's"),
                     input=marked(x.shape, 1), parameter=marked(p.shape, 0),
                 )

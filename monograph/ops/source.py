@@ -10,6 +10,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float32, int64
+from monograph.core.errors import ShapeError
 from monograph.core.modes import MODES
 from monograph.core.shape import Shape
 from monograph.graph.node import Node, record
@@ -165,6 +166,30 @@ clone = define(
     traits=[Trait.ALIAS],
 )
 clone.doc = "The same value under another identity, so that writes to one tensor never count as writes to the other."
+
+
+def _revalued(a: Any, x: Node, value: Node) -> tuple[Shape, DType]:
+    if x.shape != value.shape or x.dtype is not value.dtype:
+        raise ShapeError(
+            f"revalued: a value of shape {list(value.shape)} and dtype {value.dtype.name} cannot stand for one of shape {list(x.shape)} and "
+            f"dtype {x.dtype.name}"
+        )
+    return x.shape, x.dtype
+
+
+revalued = define(
+    "revalued",
+    family=SOURCE,
+    infer=_revalued,
+    decompose=lambda a, x, value: clone(value),
+    reference=lambda a, x, value: value,
+    vjp=lambda g, y, a, x, value: [g, None],
+    samples=lambda: [
+        Sample((np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)), grad_inputs=()),
+        Sample((np.ones((2, 3), np.float32), np.zeros(3, np.float32)), error=ShapeError, match="cannot stand for one of shape"),
+    ],
+)
+revalued.doc = "Another value with the history of x: what x is after a write to x.data or x.detach()."
 
 detach = define(
     "detach",

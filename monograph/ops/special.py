@@ -58,16 +58,19 @@ def primitive(
     )
 
 
-def composite(name: str, formula: Callable[[Any], Any], slope: Callable[[Any, Any, Any], Any], samples: Any = None, doc: str = "") -> OpDef:
+def composite(
+    name: str, formula: Callable[[Any], Any], slope: Callable[[Any, Any, Any], Any], samples: Any = None, doc: str = "",
+    kinds: str = FLOATING,
+) -> OpDef:  # fmt: skip
     """y = f(x) in simpler ops; `slope(g, y, x)` is the gradient."""
     return define(
         name,
         family=ELEMENTWISE,
-        infer=unary(name),
+        infer=unary(name, kinds),
         decompose=whole_in_float32(lambda a, x: formula(x)),
         vjp=lambda g, y, a, x: [slope(g, y, x)],
         samples=samples or of_one(),
-        traits=[POINTWISE],
+        traits=[POINTWISE, Trait.HOLOMORPHIC] if "c" in kinds else [POINTWISE],
         doc=doc,
     )
 

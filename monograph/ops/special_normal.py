@@ -214,7 +214,7 @@ def _sinc_slope(g: Any, y: Any, x: Any) -> Any:
     return where(zero, zeros_like(x), g * ((cos(safe * PI) - where(zero, number_like(1, x), y)) / safe))
 
 
-sinc = composite("sinc", _sinc, _sinc_slope, of_one(0.2, 2), doc="sin(pi x) / (pi x); 1 at 0.")
+sinc = composite("sinc", _sinc, _sinc_slope, of_one(0.2, 2), doc="sin(pi x) / (pi x); 1 at 0.", kinds="fc")
 
 
 def _times_log(name: str, logarithm: OpDef, offset: float, doc: str) -> OpDef:

@@ -23,6 +23,10 @@ class Adam(SingleTensorOptimizer):
         differentiable: bool = False,
         fused: bool | None = None, decoupled_weight_decay: bool = False,
     ) -> None:  # fmt: skip
+        if isinstance(lr, Tensor) and foreach and not capturable:
+            raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True: leave out foreach")
+        if isinstance(betas[0], Tensor) is not isinstance(betas[1], Tensor):
+            raise ValueError(f"betas must be either both floats or both Tensors, got {betas}")
         check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
         check_range("epsilon value", eps, eps >= 0.0)
         check_range("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)

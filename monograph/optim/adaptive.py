@@ -116,7 +116,8 @@ class Adagrad(_Elementwise):
                 self.state[p] = {"step": tensor(0.0), **self._make_state(group, p)}
 
     def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
-        return {"sum": full_like(p, group["initial_accumulator_value"])}
+        start = group["initial_accumulator_value"]
+        return {"sum": full_like(p, complex(start, start) if p.dtype.kind == "c" else start)}
 
     def share_memory(self) -> None:
         """Nothing to do: worker processes are forked, and see the state."""

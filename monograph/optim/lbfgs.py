@@ -79,7 +79,9 @@ class LBFGS(Optimizer):
             return self._step(closure, group)
 
     def _step(self, closure: Callable[[], Any], group: Any) -> Any:
-        lr, change = float(group["lr"]), group["tolerance_change"]
+        lr, change = group["lr"], group["tolerance_change"]
+        if isinstance(lr, Tensor):
+            lr = float(lr)
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
@@ -130,13 +132,13 @@ class LBFGS(Optimizer):
             state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
             return -gradient
         y, s = gradient - state["prev_flat_grad"], state["d"] * state["t"]
-        curvature = float(y.dot(s))
-        if curvature > 1e-10:
+        curvature = y.dot(s)
+        if float(curvature) > 1e-10:
             for name, value in (("old_dirs", y), ("old_stps", s), ("ro", 1.0 / curvature)):
                 if len(state[name]) == history:
                     state[name].pop(0)
                 state[name].append(value)
-            state["H_diag"] = curvature / float(y.dot(y))
+            state["H_diag"] = curvature / y.dot(y)
         known = list(zip(state["old_dirs"], state["old_stps"], state["ro"], strict=True))
         q, weights = -gradient, []
         for change, moved, ro in reversed(known):

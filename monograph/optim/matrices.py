@@ -14,6 +14,8 @@ from monograph.tensor.dispatch import assign
 
 
 def _check(complaint: str, value: Any, valid: bool) -> None:
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"Tensor lr must be 1-element, got shape {list(value.shape)}")
     if not valid:
         raise ValueError(f"{complaint} but is: {value}")
 

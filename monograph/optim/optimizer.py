@@ -202,8 +202,8 @@ class Optimizer:
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
             if not self.defaults.get("differentiable", None) and not (p.is_leaf or p.retains_grad):
                 raise ValueError(
-                    f"can't optimize a non-leaf Tensor: one of shape {list(p.shape)} was computed from others; give the optimizer what it was "
-                    "computed from, or a leaf made of it, x.detach().requires_grad_()"
+                    f"can't optimize a non-leaf Tensor: one of shape {list(p.shape)} was computed from others; give the optimizer what it "
+                    "was computed from, or a leaf made of it, x.detach().requires_grad_()"
                 )
         for name, default in self.defaults.items():
             if default is required and name not in group:

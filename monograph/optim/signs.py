@@ -67,7 +67,8 @@ class Rprop(_Elementwise):
     def _update(self, group: ParamGroup, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
         (shrink, grow), (smallest, largest) = group["etas"], group["step_sizes"]
         agreement = grad * state["prev"]
-        factor = where(agreement > 0, grow, where(agreement < 0, shrink, 1.0)).to(p.dtype)  # type: ignore[attr-defined]
+        stay, smaller = full_like(agreement, 1.0), full_like(agreement, shrink)  # numbers in where() would be float32
+        factor = where(agreement > 0, full_like(agreement, grow), where(agreement < 0, smaller, stay))
         size = assign(state["step_size"], (state["step_size"] * factor).clamp(smallest, largest))
         kept = assign(state["prev"], where(agreement < 0, 0.0, grad))
         return p - kept.sign() * size  # type: ignore[attr-defined, no-any-return]

@@ -31,6 +31,8 @@ class SingleTensorOptimizer(Optimizer):
             for group in self.param_groups:
                 active = [p for p in group["params"] if p._grad is not None]
                 if active:
+                    if group.get("fused"):
+                        _check_fused(active)
                     if len(active) != len(group["params"]):
                         self._part_steps(group, active)
                     self._update_group(group, active, touched)
@@ -83,6 +85,13 @@ class SingleTensorOptimizer(Optimizer):
                 new[id(step)] = node
             nodes.append(node)
         return nodes
+
+
+def _check_fused(params: list[Any]) -> None:
+    """What torch asks of fused=True. It changes nothing here, where every step is one program."""
+    for p in params:
+        if p.dtype.kind != "f":
+            raise RuntimeError(f"`fused=True` requires all the params to be floating point Tensors, but one is {p.dtype.name}")
 
 
 def keep_off_the_tape(state: dict[str, Any]) -> None:

@@ -184,6 +184,8 @@ def to_sparse_csc(self: Tensor, dense_dim: int | None = None) -> Any:
 
 def sparse_mask(self: Tensor, mask: SparseTensor) -> SparseTensor:
     """The elements at the positions of `mask`."""
+    if not isinstance(mask, SparseTensor):
+        raise TypeError(f"sparse_mask(): argument 'mask' must be a sparse Tensor, not {type(mask).__name__}; use x * mask for a dense one")
     if tuple(self.shape) != tuple(mask.shape):
         raise RuntimeError(
             f"sparse_mask(): operands have incompatible sizes; self has size {list(self.shape)} but mask has size {list(mask.shape)}"

@@ -19,6 +19,7 @@ from monograph.tensor import (
     interop,
     legacy,
     movement,
+    notebook,
     pointwise,
     printing,
     products,
@@ -69,7 +70,8 @@ def _iterate(self: Tensor) -> Any:
 
 
 METHODS.update(
-    fill_=fill_, zero_=zero_, __repr__=printing.to_string, __format__=printing.formatted, __array_priority__=1000,
+    fill_=fill_, zero_=zero_, __repr__=printing.to_string, _repr_html_=notebook.to_html, __format__=printing.formatted,
+    __array_priority__=1000,
     __iter__=_iterate, __contains__=lambda self, value: bool((self == value).any().item()),
 )  # fmt: skip
 FUNCTIONS.update(fill=fill, fill_=fill_, zero_=zero_, resize_as_=METHODS["resize_as_"])

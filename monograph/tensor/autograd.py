@@ -111,8 +111,8 @@ def grad(
     finally:
         MODES.grad = before
     result: list[Tensor | None] = []
-    for t, g in zip(into, found, strict=True):
-        if g is None and materialize_grads:
+    for t, node, g in zip(into, wanted, found, strict=True):
+        if g is None and (materialize_grads or _depends(roots, node)):
             g = source.zeros_like(node_of(t))
         if g is None and not allow_unused:
             raise AutogradError(
@@ -121,6 +121,23 @@ def grad(
             )
         result.append(None if g is None else wrap(g))
     return tuple(result)
+
+
+def _depends(roots: list[Node], target: Node) -> bool:
+    """Whether the roots are a function of `target`, though no gradient came: a piecewise constant one (relu's slope), whose gradient is 0.
+
+    A custom function that returns None says itself that there is none.
+    """
+    pending, seen = list(roots), set()
+    while pending:
+        node = pending.pop()
+        if node is target:
+            return True
+        if node.requires_grad and id(node) not in seen:
+            seen.add(id(node))
+            if node.owner is None:
+                pending += node.inputs
+    return False
 
 
 class RemovableHandle:

@@ -108,6 +108,7 @@ def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
 
 def tensordot(a: Any, b: Any, dims: Any = 2, *, out: Tensor | None = None) -> Tensor:
     """The sum of products over the last dims of a and the first of b, or over two lists of dims; a dim of size 1 goes with any size."""
+    read(a), read(b)  # refuse what is no tensor
     if isinstance(dims, Tensor):
         dims = dims.tolist()  # type: ignore[attr-defined]
     if isinstance(dims, int):

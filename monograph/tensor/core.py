@@ -55,6 +55,7 @@ class Tensor(Declared):
     _shared: Any = None  # the buffer that NumPy sees too, while it does
     _seen: tuple[Node | None, Node] | None = None  # of a view: (base node, view node) last read
     _via: tuple[Tensor, tuple[Step, ...]] | None = None  # of a view of a view that is a leaf or has hooks: that view, the steps from there
+    _above: tuple[Node, Node, int] | None = None  # of a view of a view: the base's node then, that view's, and how many steps lead to it
     _hooked = False  # of a view: its gradient has hooks, so further views have to go through it
     _retains = False  # retain_grad() was called
     _leaf_hooks: list[Any] | None = None  # of a leaf: what is called with its gradient
@@ -82,7 +83,9 @@ class Tensor(Declared):
                 if seen is not None and seen[0] is root:
                     node = seen[1]
                 else:
-                    node = root
+                    node, above = root, self._above
+                    if above is not None and via is None and above[0] is root and root.requires_grad and above[1].requires_grad:
+                        node, steps = above[1], steps[above[2] :]
                     for op, attrs in steps:
                         node = record(op, (node,), attrs) if node.value is None else _step_into(node, op, attrs)
                     self._seen = (root, node)
@@ -268,7 +271,12 @@ class Tensor(Declared):
                     vjp.overwritten.add(twin._node)
                     if twin._leaf is not None:
                         vjp.overwritten.add(twin._leaf)
-                twin._node = plain
+                if (old := twin._node).requires_grad:
+                    twin._node = _revalued(old, plain)
+                    if self._silent or twin._silent:
+                        vjp.revalued[old] = plain
+                else:
+                    twin._node = plain
                 twin._leaf = None
                 twin._version_count += 1
         self._twins[:] = alive  # type: ignore[index]
@@ -432,6 +440,15 @@ def wrap(node: Node) -> Tensor:
 _new = Tensor.__new__
 
 
+def _revalued(old: Node, value: Node) -> Node:
+    """`value` with the history of `old`, whatever the grad mode."""
+    before, MODES.grad = MODES.grad, True
+    try:
+        return record(source.revalued, (old, value))
+    finally:
+        MODES.grad = before
+
+
 def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
     """A view of `tensor` through further steps."""
     t = _new(Tensor)
@@ -441,6 +458,9 @@ def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
         t._base, t._steps = tensor, steps
     else:
         t._base, t._steps = tensor._base, tensor._steps + steps
+        seen = tensor._seen
+        if seen is not None and seen[1].requires_grad:  # gradients can be asked for with respect to `tensor`: they come through it
+            t._above = seen[0], seen[1], len(tensor._steps)
         if tensor._leaf_flag or tensor._hooked:
             t._via = tensor, steps
         elif tensor._via is not None:

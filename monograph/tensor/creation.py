@@ -186,11 +186,17 @@ def full(
     return place(wrap(_filled_node(value, d, shape)), device, requires_grad)
 
 
+ADDRESSABLE = 1 << 47
 STRUCTURAL = frozenset((0, 1, -1, 2, 0.5, math.inf, -math.inf))
 
 
 def _filled_node(value: Any, d: DType, shape: tuple[Any, ...]) -> Node:
     """Common constants are part of a program's structure; any other value is a run-time number: a changing one makes no new program."""
+    if math.prod([n for n in shape if n.__class__ is int]) * d.itemsize >= ADDRESSABLE:  # fused into a loop, it would run for years
+        raise RuntimeError(
+            f"DefaultCPUAllocator: can't allocate memory: a {d.name} tensor of shape {list(shape)} has more bytes than any machine can "
+            "address"
+        )
     if d.kind == "c" or value in STRUCTURAL or value != value:
         return source.constant(value, d, shape)
     return movement.expand(source.number(value, d), shape=shape) if shape else source.number(value, d)
@@ -360,8 +366,11 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:  # noqa: A002
 
 
 def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
-    """A 0-d tensor of the default dtype."""
-    return tensor(value, dtype=dtype or dtypes.defaults.floating, device=device, requires_grad=requires_grad)
+    """A 0-d tensor of the default dtype; a negative number of an unsigned one wraps around."""
+    d = dtype or dtypes.defaults.floating
+    if d.kind == "u" and isinstance(value, int) and value < 0:
+        value &= int(dtypes.Info(d).max)
+    return tensor(value, dtype=d, device=device, requires_grad=requires_grad)
 
 
 def set_default_dtype(d: DType) -> None:

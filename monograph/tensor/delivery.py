@@ -8,9 +8,8 @@ from functools import wraps
 from typing import Any
 
 from monograph.core import dtype as dtypes
-from monograph.core.errors import AutogradError, DTypeError, ShapeError
+from monograph.core.errors import AutogradError, DTypeError
 from monograph.core.modes import MODES
-from monograph.core.shape import numel
 from monograph.engine.evaluator import evaluate_now
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import cast_node, read, store
@@ -44,11 +43,6 @@ def deliver(result: Any, out: Any, exact: bool = False) -> Any:
     if tuple(out.shape) != tuple(node.shape) and out._base is None:
         if not dtypes.can_cast(node.dtype, out.dtype):
             raise DTypeError(f"result type {node.dtype.name} can't be cast to the desired output type {out.dtype.name}")
-        if out._shared is not None and out._shared.alive() and numel(node.shape) > out.numel():  # type: ignore[attr-defined]
-            raise ShapeError(
-                f"Trying to resize storage that is not resizable: out= of shape {list(out.shape)} is on NumPy's memory, and the result has "
-                f"shape {list(node.shape)}; give a tensor of that size, or out.clone()"
-            )
         out._write(cast_node(node, out.dtype))
         return out
     store(out, node, "out=")

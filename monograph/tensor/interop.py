@@ -248,6 +248,10 @@ def to(
             dtype, device = a.dtype, a.device
         elif isinstance(a, str | Device | int) and not isinstance(a, bool):
             device = a
+        elif a is not None and not isinstance(a, bool):
+            raise TypeError(f"to() takes a dtype, a device or a tensor, got {a!r}")
+    flags = [a for a in args if isinstance(a, bool)]  # to(dtype, non_blocking, copy)
+    copy = copy or len(flags) == 2 and flags[1]
     if device is not None:
         d = FUNCTIONS["_check_device"](device)
         if d.type == "meta" and self.device.type != "meta":
@@ -263,45 +267,6 @@ def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     if stream is not None:
         raise ValueError(f"to_device: the CPU has no streams, got stream={stream!r}; pass None")
     return to(self, device)
-
-
-def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The type's name ("torch.FloatTensor"), or the tensor converted to `dtype`."""
-    if dtype is None:
-        names = {
-            "float32": "Float",
-            "float64": "Double",
-            "float16": "Half",
-            "bfloat16": "BFloat16",
-            "int64": "Long",
-            "int32": "Int",
-            "int16": "Short",
-            "int8": "Char",
-            "uint8": "Byte",
-            "bool": "Bool",
-            "uint16": "UInt16",
-            "uint32": "UInt32",
-            "uint64": "UInt64",
-            "complex64": "ComplexFloat",
-            "complex128": "ComplexDouble",
-        }
-        return f"torch.{names.get(self.dtype.name, self.dtype.name)}Tensor"
-    if isinstance(dtype, str):
-        short = dtype.rpartition(".")[2].removesuffix("Tensor").lower()
-        dtype = dtypes.by_name(
-            {
-                "long": "int64",
-                "float": "float32",
-                "double": "float64",
-                "half": "float16",
-                "int": "int32",
-                "short": "int16",
-                "char": "int8",
-                "byte": "uint8",
-                "bool": "bool",
-            }.get(short, short)
-        )
-    return to_dtype(self, dtype)
 
 
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
@@ -393,7 +358,7 @@ def _length(self: Tensor) -> int:
 
 METHODS.update(
     numpy=numpy, item=item, tolist=tolist, to=to, to_device=to_device,
-    type=type_, copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
+    copy_=copy_, __array__=_array, __deepcopy__=deepcopy, __reduce_ex__=reduce_ex,
     data_ptr=data_ptr, __float__=_number(float), __int__=_number(int),
     __complex__=_number(complex),
     __array_wrap__=lambda self, array, context=None, return_scalar=False: FUNCTIONS["tensor"](array), __index__=_index, __len__=_length,

@@ -11,13 +11,17 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.layouts import CONSTANTS, layout, memory_format, qscheme
-from monograph.tensor.pointwise import FUNCTIONS
+from monograph.tensor.pointwise import FUNCTIONS, METHODS, to_dtype
 
 KINDS = {
     "FloatTensor": dtypes.float32, "DoubleTensor": dtypes.float64, "HalfTensor": dtypes.float16, "BFloat16Tensor": dtypes.bfloat16,
     "LongTensor": dtypes.int64, "IntTensor": dtypes.int32, "ShortTensor": dtypes.int16, "CharTensor": dtypes.int8,
     "ByteTensor": dtypes.uint8,
     "BoolTensor": dtypes.bool_,
+}  # fmt: skip
+NAMES = {dtype: name for name, dtype in KINDS.items()} | {
+    dtypes.uint16: "UInt16Tensor", dtypes.uint32: "UInt32Tensor", dtypes.uint64: "UInt64Tensor",
+    dtypes.complex64: "ComplexFloatTensor", dtypes.complex128: "ComplexDoubleTensor",
 }  # fmt: skip
 
 
@@ -93,6 +97,29 @@ def unavailable_tensor_types(device: str) -> dict[str, type]:
     return {name: Unavailable(name, (), {"dtype": d, "__doc__": f"Needs {device}."}) for name, d in KINDS.items()}
 
 
+def named_dtype(kind: Any) -> DType:
+    """The dtype that a dtype, an old constructor or its name ("torch.LongTensor") stands for."""
+    if isinstance(kind, DType):
+        return kind
+    if isinstance(kind, TensorType):
+        return kind.dtype
+    if isinstance(kind, str):
+        found = {"torch." + name: dtype for dtype, name in NAMES.items()}.get(kind)
+        if found is None and kind != "torch.Tensor":
+            raise ValueError(f"invalid type: {kind!r}; write a dtype (torch.float32) or a name like 'torch.FloatTensor'")
+        return found or dtypes.defaults.floating
+    if kind is Tensor:
+        return dtypes.defaults.floating
+    if isinstance(kind, type) and isinstance(vars(kind).get("dtype"), DType):
+        raise RuntimeError(f"type({kind.__name__}): a tensor of that type needs a device that is not here; write torch.{kind.__name__}")
+    raise TypeError(f"dtype must be a type, str, or dtype object, got {kind!r}")
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The type's name ("torch.FloatTensor"), or the tensor converted to `dtype`: a dtype, an old constructor or its name."""
+    return f"torch.{NAMES[self.dtype]}" if dtype is None else to_dtype(self, named_dtype(dtype))
+
+
 def set_default_tensor_type(kind: Any) -> None:
     """Sets the default dtype by the name or the class of an old constructor: "torch.DoubleTensor"."""
     name = kind.__name__ if isinstance(kind, type) else str(kind).rpartition(".")[2]
@@ -115,6 +142,7 @@ def _construct_self(self: Tensor, *args: Any, **kwargs: Any) -> None:
 
 Tensor.__init__ = _construct_self  # type: ignore[method-assign, assignment]
 FUNCTIONS.update(TYPES)
+METHODS["type"] = type_
 FUNCTIONS["set_default_tensor_type"] = set_default_tensor_type
 
 # Devices, layouts and formats that a tensor here never has.

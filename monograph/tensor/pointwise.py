@@ -41,6 +41,7 @@ def publish(name: str, function: Any, method: bool = True, in_place: bool = Fals
             return store(self, read(function(self, *args, **kwargs)), name + "_")
 
         in_place_form.__name__ = in_place_form.__qualname__ = name + "_"
+        in_place_form.__module__ = function.__module__
         in_place_form.__doc__ = f"In-place version of `{name}`: writes the result into this tensor and returns it."
         METHODS[name + "_"] = in_place_form
     return function
@@ -88,6 +89,7 @@ for _alias, _of in {
 
 def _abs_in_place(self: Tensor) -> Tensor:
     """The absolute values, in place. Raises RuntimeError for complex numbers, whose absolute values have another dtype."""
+    _must_be_tensor(self, "abs_")
     if self.dtype.kind == "c":
         raise RuntimeError("In-place abs is not supported for complex tensors: their absolute values are real; write x.abs()")
     return store(self, read(emit(elementwise.abs, read(self))), "abs_")

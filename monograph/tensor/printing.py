@@ -72,7 +72,7 @@ def _complex_style(values: np.ndarray) -> tuple[Callable[[Any], str], int]:
     return text, real_width + imag_width + 1
 
 
-def _style(values: np.ndarray, d: dtypes.dtype) -> tuple[Callable[[Any], str], int]:
+def style_of(values: np.ndarray, d: dtypes.dtype) -> tuple[Callable[[Any], str], int]:
     """(format, width of a column) for all elements; the format fills the column, but for a lone number."""
     if d.kind == "c":
         return _complex_style(values)
@@ -122,7 +122,7 @@ def _block(array: np.ndarray, indent: int, summarise: bool, style: tuple[Callabl
 def _values(array: np.ndarray, d: dtypes.dtype, indent: int) -> str:
     array = array.astype(np.float32) if d in (dtypes.bfloat16, dtypes.float16) else array
     summarise = array.size > _options["threshold"]
-    style = _style(_shown(array) if summarise else array, d)
+    style = style_of(_shown(array) if summarise else array, d)
     return _block(array, indent, summarise, style)
 
 

@@ -199,14 +199,20 @@ def normal(
     *,
     generator: Generator | None = None,
     dtype: DType | None = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
     out: Any = None,
 ) -> Tensor:
     """Normal numbers of the given means and standard deviations."""
     if size is None:
         like = mean if isinstance(mean, Tensor) else std
         size = like.shape
-    return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+        if like.dtype.kind == "f":
+            dtype = FUNCTIONS["result_type"](mean, std)
+    drawn = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+    return drawn.requires_grad_() if requires_grad else drawn
 
 
 def multinomial(

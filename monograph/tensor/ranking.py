@@ -184,11 +184,22 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
     return out[0] if len(out) == 1 else tuple(out)
 
 
+def _complex_logcumsumexp(x: Any, dim: int) -> Tensor:
+    """Every element joined with the one before it, then with the two before these, the four ...: as many steps as the length has bits."""
+    length, step = x.shape[dim] if x.ndim else 1, 1
+    while step < length:
+        joined = F["logaddexp"](narrow(x, dim, step, length - step), narrow(x, dim, 0, length - step))
+        x, step = F["cat"]([narrow(x, dim, 0, step), joined], dim), 2 * step
+    return x.clone() if step == 1 else x  # type: ignore[no-any-return]
+
+
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """log(cumsum(exp(input))) along `dim`, without overflow."""
     x = read(input)
     d = normalize_dim(dim, len(x.shape))
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind == "c":
+        return deliver(_complex_logcumsumexp(input, d), out)
+    if x.dtype.kind != "f":
         raise NotImplementedError(f'"logcumsumexp_out_cpu" not implemented for \'{x.dtype.name}\'')
     return deliver(emit(scan.logcumsumexp, x, dim=d), out)
 

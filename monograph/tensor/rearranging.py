@@ -233,7 +233,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in (shape.tolist() if isinstance(shape, Tensor) else shape))  # type: ignore[attr-defined]
     if not all(n >= 0 for n in sizes):
         raise RuntimeError(f"unravel_index(): 'shape' cannot have negative values, but got {sizes}")
-    found, rest = [], indices
+    found, rest = [], indices.to(dtypes.int64)  # type: ignore[attr-defined]
     for n in reversed(sizes):
         found.append(F["remainder"](rest, n))
         rest = F["floor_divide"](rest, n)
@@ -244,6 +244,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:  # noqa: A002
     """Summed over the dimensions along which a tensor of `size` would be broadcast to this one."""
     want = tuple(size[0]) if len(size) == 1 and isinstance(size[0], tuple | list) else tuple(size)
     have = tuple(input.shape)
+    if not want:
+        return F["sum"](input)
     extra = len(have) - len(want)
     if extra < 0 or any(n not in (1, have[i + extra]) for i, n in enumerate(want)):
         raise ShapeError(f"size {{{list(want)}}} is not expandable to size {{{list(have)}}}.")

@@ -35,14 +35,16 @@ def roll_back() -> None:
     """After a failed evaluation: undoes the writes that are refused."""
     pending = [(new, *refs) for new, refs in _written.items()]
     _written.clear()
+    restored: set[int] = set()  # to what was there before the first refused write: the later ones read it
     for new, base, before in pending:
         tensor, old = base(), before()
-        if tensor is None or old is None or new.value is not None:
+        if tensor is None or old is None or new.value is not None or id(tensor) in restored:
             continue
         with contextlib.suppress(Exception):
             evaluator.evaluate([new])
             continue
         tensor._write(old)
+        restored.add(id(tensor))
 
 
 evaluator.after_refusal = roll_back

@@ -94,9 +94,10 @@ for _name in ("clamp_min", "clamp_max"):
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
     """input + weight * (end - input)."""
     a, b = operands(input, end, "lerp")
-    w = scalar_node(weight, a.dtype) if isinstance(weight, SCALAR_TYPES) else cast_node(read(weight), a.dtype)
-    if a.dtype in (dtypes.float16, dtypes.bfloat16):
-        return emit(elementwise.cast, activation.lerp(*(cast_node(x, dtypes.float32) for x in (a, b, w))), dtype=a.dtype)
+    exact = dtypes.float32 if a.dtype in (dtypes.float16, dtypes.bfloat16) else a.dtype  # half precision is rounded once, at the end
+    w = scalar_node(weight, exact) if isinstance(weight, SCALAR_TYPES) else cast_node(read(weight), exact)
+    if exact is not a.dtype:
+        return emit(elementwise.cast, activation.lerp(cast_node(a, exact), cast_node(b, exact), w), dtype=a.dtype)
     return emit(activation.lerp, a, b, w)
 
 

@@ -148,6 +148,9 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:  # noqa:
         if start.ndim or start.dtype.kind not in "iu":
             raise RuntimeError(f"start must be an 0-dim integral Tensor, got {start.dtype.name}{list(start.shape)}.")
         start = int(start)
+    for name, value in (("start", start), ("length", length)):
+        if isinstance(value, float | str | bytes) or value is None:
+            raise TypeError(f"narrow(): argument '{name}' must be int, not {type(value).__name__}")
     if isinstance(start, int) and isinstance(old[d], int) and not -old[d] <= start <= old[d]:
         raise DimensionError(f"start out of range (expected to be in range of [{-old[d]}, {old[d]}], but got {start})")
     begin = start + old[d] if start < 0 else start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.train.callbacks.keras_style import numbers
+from monograph.train.chart import to_html
 from monograph.train.hooks import Callback
 
 
@@ -41,6 +42,10 @@ class History(Callback):
         """See Callback."""
         self.history = {k: list(v) for k, v in state_dict["history"].items()}
         self.epoch = list(state_dict["epoch"])
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a chart for each metric."""
+        return to_html(self.history, self.epoch)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{k}={v[-1]:.4g}" for k, v in self.history.items() if v)

@@ -115,12 +115,13 @@ class Trainer:
             if train is None:
                 raise ValueError("fit() needs training data: fit(model, train_dataloaders) or a datamodule")
             val = data.val_dataloader() if data is not None else _loaders(model, val_dataloaders, "val_dataloader")
-            task = self._task()
+            task, source = self._task(), source_of(train)
+            self.num_training_batches = self.limits.batches("train", source.steps())  # schedules ask for the number of steps
             with self.precision.during_setup():
                 self.optimizers, self.schedulers = read_configuration(task.configure_optimizers())
             stepper = self.stepper_for(task, self.optimizers)
             sources = [] if val is None or (self.limits.val == 0) else _sources(val)
-            self._fit = Fit(self, hooks, stepper, source_of(train), sources)
+            self._fit = Fit(self, hooks, stepper, source, sources)
             self._fit.epoch = self.start_epoch
             found = checkpoints.find(self, ckpt_path) if ckpt_path is not None else None
             if found is not None:

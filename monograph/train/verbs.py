@@ -65,6 +65,7 @@ def fit(
     )  # fmt: skip
     trainer.start_epoch = initial_epoch
     trainer.fit(task, train, val, ckpt_path=more.get("ckpt_path"))
+    module.eval()  # what a Keras user calls next is the model as it predicts
     return history
 
 

@@ -37,14 +37,17 @@ def _ours(cls: type) -> Any:
     return None
 
 
-def _converted(value: Any) -> Any:
-    """Arguments of constructors may be modules and functions too."""
+def _converted(value: Any, made: dict[int, Any] | None = None) -> Any:
+    """Arguments of constructors may be modules and functions too; a tensor that is given twice has one twin."""
+    made = {} if made is None else made
     if isinstance(value, torch.nn.Module):
         return _twin_of(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_converted, value))
+        return type(value)(_converted(item, made) for item in value)
     if isinstance(value, dict):
-        return {k: _converted(v) for k, v in value.items()}
+        return {k: _converted(v, made) for k, v in value.items()}
+    if isinstance(value, torch.Tensor):
+        return made.setdefault(id(value), to_ours(value))
     return to_ours(value)
 
 

@@ -190,8 +190,6 @@ def tensor(value: torch.Tensor) -> Any:
         made = mg.empty(tuple(value.shape), dtype=to_ours(value.dtype), device="meta")
     elif value.dim() > NUMPY_DIMS:  # only their shape matters: these are the samples of errors
         made = mg.zeros(tuple(value.shape), dtype=to_ours(value.dtype))
-    elif not value.untyped_storage().resizable():
-        made = mg.from_numpy(array(value))
     else:
         made = _strided(value)
     if value.requires_grad:

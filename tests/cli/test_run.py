@@ -60,7 +60,7 @@ def test_modules_exit_codes_and_errors(tmp_path: Path) -> None:
     result = command("run", "--as", "torch", "-m", "pkg", folder=tmp_path)
     assert (result.stdout.strip(), result.returncode) == ("torch", 3), result.stderr
     result = command("run", "none.py", folder=tmp_path)
-    assert result.returncode == 2 and "no such file" in result.stderr
+    assert result.returncode == 4 and "no such file" in result.stderr
     (tmp_path / "fails.py").write_text("1 / 0\n", encoding="utf-8")
     result = command("run", "fails.py", folder=tmp_path)
     assert result.returncode == 1 and "ZeroDivisionError" in result.stderr

@@ -188,3 +188,39 @@ def test_associative_scan() -> None:
     assert associative_scan(lambda x, y: x + y, mg.arange(4), 0, reverse=True).tolist() == [6, 6, 5, 3]
     with pytest.raises(ValueError, match="Combine_mode"):
         associative_scan(lambda x, y: x, a, 0, combine_mode="serial")
+
+
+def test_a_tensor_takes_the_type_that_an_old_constructor_names() -> None:
+    x = mg.ones(2)
+    assert x.type(mg.DoubleTensor).dtype is mg.float64 and x.type(dtype=mg.IntTensor).dtype is mg.int32
+    assert x.type("torch.LongTensor").dtype is mg.int64 and x.type("torch.ComplexFloatTensor").dtype is mg.complex64
+    assert x.type(mg.Tensor) is x and x.type("torch.Tensor") is x and x.type(mg.bool).type() == "torch.BoolTensor"
+    with pytest.raises(ValueError, match="invalid type: 'FloatTensor'"):
+        x.type("FloatTensor")
+    with pytest.raises(TypeError, match="dtype must be a type, str, or dtype object"):
+        x.type(3)
+    with pytest.raises(RuntimeError, match=r"write torch\.FloatTensor"):
+        x.type(mg.cuda.FloatTensor)
+
+
+def test_variables_of_old_programs_are_tensors() -> None:
+    variable = mg.autograd.Variable
+    x = mg.ones(2)
+    v = variable(x, requires_grad=True)
+    assert v.requires_grad and not x.requires_grad and v.data_ptr() == x.data_ptr() and type(v) is mg.Tensor
+    (v * v).sum().backward()
+    assert v.grad.tolist() == [2.0, 2.0] and not variable(v * 2).requires_grad and variable().shape == (0,)
+    assert isinstance(x, variable) and isinstance(mg.nn.Parameter(x), variable) and issubclass(mg.Tensor, variable)
+    with pytest.raises(TypeError, match="has to be a tensor, but got float"):
+        variable(3.0)
+    with pytest.raises(RuntimeError, match="floating point"):
+        variable(mg.ones(2, dtype=mg.int64), requires_grad=True)
+    with pytest.warns(UserWarning, match="volatile was removed"):
+        variable(x, volatile=True)
+
+
+def test_to_reads_what_stands_in_its_places() -> None:
+    x = mg.ones(2)
+    assert x.to(None) is x and x.to(mg.float32, False) is x and x.to("cpu", mg.float32, False, True) is not x
+    with pytest.raises(TypeError, match="takes a dtype, a device or a tensor"):
+        x.to(mg.FloatTensor)

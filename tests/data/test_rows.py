@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import monograph as mg
-from monograph.data.files import rows as module
+from monograph.core import extras
 
 D = mg.data.Dataset
 
@@ -93,7 +93,7 @@ def test_what_lacks_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     def nothing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(module, "importlib", type("Nothing", (), {"import_module": staticmethod(nothing)}))
+    monkeypatch.setattr(extras, "importlib", type("Nothing", (), {"import_module": staticmethod(nothing)}))
     with pytest.raises(ImportError, match=r"needs pyarrow: pip install 'monograph\[arrow\]'"):
         mg.data.ParquetRows("x.parquet")
     with pytest.raises(ImportError, match=r"monograph\[image\]"):

@@ -1,7 +1,7 @@
 """Arguments of fuzzed calls, as source text: what is run is what is printed as the reproducer.
 
-The text is evaluated with `mg` (or torch under that name), `nn`, `F` and the functions of `tests.fuzz.running.room`: `t(shape, dtype, seed, form)`
-makes a tensor.
+The text is evaluated with `mg` (or torch under that name), `nn`, `F` and the functions of `tests.fuzz.running.room`:
+`t(shape, dtype, seed, form)` makes a tensor.
 """
 
 from __future__ import annotations
@@ -15,24 +15,33 @@ FLOATS = ("float32", "float64", "float16", "bfloat16")
 DTYPES = (*FLOATS, "int8", "int16", "int32", "int64", "uint8", "bool", "complex64", "complex128", "uint16", "uint32", "uint64")
 FORMS = ("plain", "turned", "expanded", "strided", "row", "special", "grad", "numpy")
 WILD = (
-    "None", "'text'", "2**40", "-(2**40)", "2**63", "10**30", "float('nan')", "float('inf')", "-1", "[]", "()", "{}", "object()", "[[1], [2, 3]]", "1j", "True",
-    "mg.float32", "mg.int64", "(2**31, 2**31)", "(-1, -1)", "'cpu'", "lambda x: x", "slice(None)", "...", "b'x'", "[None]", "[1.5, 'a']", "0.0",
+    "None", "'text'", "2**40", "-(2**40)", "2**63", "10**30", "float('nan')", "float('inf')", "-1", "[]", "()", "{}", "object()",
+    "[[1], [2, 3]]", "1j", "True",
+    "mg.float32", "mg.int64", "(2**31, 2**31)", "(-1, -1)", "'cpu'", "lambda x: x", "slice(None)", "...", "b'x'", "[None]",
+    "[1.5, 'a']", "0.0",
     "t((2, 2), 'float32', 1, 'plain')", "mg.strided", "type", "range(3)",
 )  # fmt: skip
 TENSORS = {
-    "self", "input", "other", "tensor", "A", "B", "x", "y", "a", "b", "mat1", "mat2", "mat", "vec", "vec1", "vec2", "batch1", "batch2", "tensor1", "tensor2", "src",
-    "source", "values", "end", "x1", "x2", "input1", "input2", "target", "query", "key", "value", "boundaries", "sorted_sequence", "LU", "L", "Q", "R", "tau",
-    "q", "k", "v", "grad", "exponent", "ref", "variance", "var", "anchor", "negative", "log_probs", "gradient", "first", "second", "real", "imag", "n", "U",
+    "self", "input", "other", "tensor", "A", "B", "x", "y", "a", "b", "mat1", "mat2", "mat", "vec", "vec1", "vec2", "batch1",
+    "batch2", "tensor1", "tensor2", "src",
+    "source", "values", "end", "x1", "x2", "input1", "input2", "target", "query", "key", "value", "boundaries", "sorted_sequence",
+    "LU", "L", "Q", "R", "tau",
+    "q", "k", "v", "grad", "exponent", "ref", "variance", "var", "anchor", "negative", "log_probs", "gradient", "first", "second",
+    "real", "imag", "n", "U",
 }  # fmt: skip
 INDICES = {"index", "indices", "label", "labels", "pivots", "LU_pivots", "offsets", "batch_sizes", "input_lengths", "target_lengths"}
-DIMS = {"dim", "dim0", "dim1", "dim2", "axis", "axis0", "axis1", "start_dim", "end_dim", "dims", "source", "destination", "axes", "diagonal", "offset"}
-SIZES = {"size", "shape", "sizes", "output_size", "normalized_shape", "kernel_size", "stride", "padding", "dilation", "output_padding", "repeats", "stride_", "shifts"}
+DIMS = set("dim dim0 dim1 dim2 axis axis0 axis1 start_dim end_dim dims source destination axes diagonal offset".split())
+SIZES = set("size shape sizes output_size normalized_shape kernel_size stride padding dilation output_padding repeats shifts".split())
 LISTS = {"tensors", "matrices", "inputs", "arrays"}
 WORDS = {
-    "reduction": ("'mean'", "'sum'", "'none'"), "mode": ("'reflect'", "'nearest'", "'bilinear'", "'constant'", "'reduced'"), "norm": ("'ortho'", "'forward'", "None"),
-    "rounding_mode": ("None", "'floor'", "'trunc'"), "reduce": ("'sum'", "'prod'", "'amax'", "'mean'"), "equation": ("'ij,jk'", "'ii'", "'i...->...'", "'ij->ji'"),
-    "side": ("'left'", "'right'"), "indexing": ("'ij'", "'xy'"), "interpolation": ("'linear'", "'lower'"), "approximate": ("'none'", "'tanh'"), "UPLO": ("'L'", "'U'"),
-    "ord": ("None", "2", "'fro'", "'nuc'", "-1", "0", "float('inf')"), "p": ("2", "0.5", "1", "'fro'", "0", "float('inf')"), "nonlinearity": ("'tanh'", "'relu'"),
+    "reduction": ("'mean'", "'sum'", "'none'"), "mode": ("'reflect'", "'nearest'", "'bilinear'", "'constant'", "'reduced'"),
+    "norm": ("'ortho'", "'forward'", "None"),
+    "rounding_mode": ("None", "'floor'", "'trunc'"), "reduce": ("'sum'", "'prod'", "'amax'", "'mean'"), "equation": ("'ij,jk'",
+    "'ii'", "'i...->...'", "'ij->ji'"),
+    "side": ("'left'", "'right'"), "indexing": ("'ij'", "'xy'"), "interpolation": ("'linear'", "'lower'"), "approximate":
+    ("'none'", "'tanh'"), "UPLO": ("'L'", "'U'"),
+    "ord": ("None", "2", "'fro'", "'nuc'", "-1", "0", "float('inf')"), "p": ("2", "0.5", "1", "'fro'", "0", "float('inf')"),
+    "nonlinearity": ("'tanh'", "'relu'"),
 }  # fmt: skip
 
 
@@ -59,7 +68,8 @@ class Arguments:
     def index(self) -> str:
         rng = self.rng
         shape = self.shape if rng.random() < 0.5 else (rng.randrange(4),)
-        return f"index({shape}, {rng.choice((1, 2, 3, 5))}, {rng.randrange(99)}, {rng.choice(('int64', 'int64', 'int64', 'int32', 'float32'))!r})"
+        kind = rng.choice(("int64", "int64", "int64", "int32", "float32"))
+        return f"index({shape}, {rng.choice((1, 2, 3, 5))}, {rng.randrange(99)}, {kind!r})"
 
     def number(self) -> str:
         return self.rng.choice(("0", "1", "2", "3", "-1", "0.5", "1.5", "-2.0", "1e-6", "0.0", "2", "1"))
@@ -73,7 +83,8 @@ class Arguments:
         rng = self.rng
         if rng.random() < 0.4:
             return str(rng.choice((1, 2, 3, 0, -1)))
-        return str(tuple(rng.choice((1, 2, 3, 4, -1 if rng.random() < 0.3 else 2, 0 if rng.random() < 0.3 else 1)) for _ in range(rng.randrange(4))))
+        odd = (-1 if rng.random() < 0.3 else 2, 0 if rng.random() < 0.3 else 1)
+        return str(tuple(rng.choice((1, 2, 3, 4, *odd)) for _ in range(rng.randrange(4))))
 
     def wild(self) -> str:
         return self.rng.choice(WILD)
@@ -120,7 +131,8 @@ def arguments_text(function: Any, draw: Arguments, skip: int = 0, required_only:
     for p in parameters:
         optional = p.default is not p.empty
         if p.kind is p.VAR_POSITIONAL:
-            parts += [draw.value(p.name if p.name in SIZES | DIMS | TENSORS else "input", p.empty) for _ in range(draw.rng.randrange(3))]
+            known = p.name if p.name in SIZES | DIMS | TENSORS else "input"
+            parts += [draw.value(known, p.empty) for _ in range(draw.rng.randrange(3))]
         elif p.kind is p.VAR_KEYWORD:
             continue
         elif optional and draw.rng.random() < required_only:

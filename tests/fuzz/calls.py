@@ -1,4 +1,4 @@
-"""Fuzzed calls for as long as one likes: `python -m tests.fuzz.calls --minutes 5 [--start SEED] [--only NAME]`, `--text CALL` for one call."""
+"""Fuzzed calls for as long as one likes: `python -m tests.fuzz.calls --minutes 5 [--start SEED] [--only NAME]`; one call: `--text CALL`."""
 
 from __future__ import annotations
 

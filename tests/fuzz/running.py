@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -18,7 +20,9 @@ import numpy as np
 GIB = 1 << 30
 MEMORY = 12 * GIB  # address space of a worker: beyond it allocations fail, as on a full machine
 PATIENCE = 60.0  # seconds without a word from a worker
-RECOGNISED = (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError, MemoryError, ZeroDivisionError, OverflowError, ImportError)
+RECOGNISED = (
+    TypeError, ValueError, RuntimeError, IndexError, NotImplementedError, MemoryError, ZeroDivisionError, OverflowError, ImportError,
+)  # fmt: skip
 INSIDE = (AssertionError, KeyError, RecursionError, SystemError, UnboundLocalError, AttributeError, BufferError)
 
 
@@ -51,7 +55,8 @@ def room(frame: Any, kept: Kept) -> dict[str, Any]:
     def t(shape: tuple[int, ...], dtype: str, seed: int, form: str) -> Any:
         """A tensor whose memory looks like `form` says."""
         draw = np.random.default_rng(seed)
-        storage = {"turned": shape[::-1], "strided": tuple(2 * s for s in shape), "row": (2, *shape), "expanded": tuple(1 for _ in shape)}.get(form, shape)
+        made = {"turned": shape[::-1], "strided": tuple(2 * s for s in shape), "row": (2, *shape), "expanded": tuple(1 for _ in shape)}
+        storage = made.get(form, shape)
         values = draw.integers(0, 4, storage) if dtype[0] in "iu" or dtype == "bool" else draw.standard_normal(storage) * 2
         if dtype.startswith("complex"):
             values = values + 1j * draw.standard_normal(storage)
@@ -103,7 +108,7 @@ def outcome(frame: Any, text: str, backward: bool = True) -> tuple[str, Any, str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = eval(text, names)  # noqa: S307 - our own text
+            result = eval(text, names)  # our own text
             kept_before = kept.tensors
             arrays: list[Any] = []
             for leaf in leaves(result):
@@ -117,7 +122,7 @@ def outcome(frame: Any, text: str, backward: bool = True) -> tuple[str, Any, str
                     arrays.append(np.asarray(leaf))
             arrays += [as_array(x.grad) for x in kept_before if x.is_leaf and x.grad is not None]
             return "value", arrays, ""
-    except Exception as error:  # noqa: BLE001 - to be judged
+    except Exception as error:  # to be judged
         trouble = changed_inputs(frame, text, kept)
         return "error", error, trouble
 
@@ -126,14 +131,12 @@ def changed_inputs(frame: Any, text: str, kept: Kept) -> str:
     """After an error: whether the call's tensors still hold what they were made with."""
     fresh = Kept()
     again = room(frame, fresh)
-    import re  # noqa: PLC0415
-
     made = re.findall(r"\b(?:t|index)\(\([^()]*\), [^()]*\)", text)
     for piece in made:
-        eval(piece, again)  # noqa: S307 - our own text
+        eval(piece, again)  # our own text
     try:
         now = kept.look()
-    except Exception as error:  # noqa: BLE001 - that is the finding
+    except Exception as error:  # that is the finding
         return f"an input cannot be read after the error: {type(error).__name__}: {error}"
     for i, (a, b) in enumerate(zip(now, fresh.look(), strict=False)):
         if a.shape != b.shape or a.dtype != b.dtype or not np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"):
@@ -230,11 +233,12 @@ def work(texts: Sequence[str], verdict: Callable[[str], str], write: int) -> Non
     """The life of a worker."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.disable()  # the parent reports the death
     try:
         for text in texts:
             try:
                 said = verdict(text)
-            except Exception as error:  # noqa: BLE001 - a verdict that fails is a finding too
+            except Exception as error:  # a verdict that fails is a finding too
                 said = f"[judge] {type(error).__name__}: {error}"
             os.write(write, json.dumps(said).encode() + b"\n")
     finally:

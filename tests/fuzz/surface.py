@@ -15,7 +15,7 @@ from tests.fuzz.arguments import Arguments, arguments_text
 APART = re.compile(
     r"^(set_|use_|seed|manual_seed|default_|compile|export|save|load|from_file|hub|as_torch|install|function$|Tensor$|is_grad|get_|inference_mode|no_grad|enable_grad"
     r"|_|import_|typename|explain|evaluate|share_memory|pin_memory|cuda|cpu_|xpu|register|backward|requires_grad|init_|fork|wait|vmap|cond|while_loop|random_split"
-    r"|register_hook|storage|untyped|data_ptr|element_size|module_load|to_dlpack|from_dlpack|frombuffer|from_numpy|resize_|empty|new_empty|map_|apply_|map2_"
+    r"|register_hook|storage|untyped|data_ptr|element_size|module_load|iinfo|finfo|to_dlpack|from_dlpack|frombuffer|from_numpy|resize_|empty|new_empty|map_|apply_|map2_"
     r"|thread_safe|initial_seed|profiler|autocast|utils|set$|handle_|has_torch|check_|assert_|unify|sym_|stft|istft|retain_grad|numpy|tolist|put_object|record_|item)"
 )
 
@@ -31,7 +31,7 @@ def names() -> tuple[str, ...]:
             if not APART.match(name) and callable(thing) and not inspect.isclass(thing) and not inspect.ismodule(thing):
                 found.append(f"{room}.{name}")
     found += [f"Tensor.{n}" for n in sorted(dir(mg.Tensor)) if not APART.match(n) and callable(getattr(mg.Tensor, n))]
-    found += [f"Tensor.{n}" for n in ("__getitem__", "__setitem__", "__add__", "__rsub__", "__matmul__", "__pow__", "__iadd__", "__mod__", "__rshift__", "__and__")]
+    found += [f"Tensor.__{n}__" for n in "getitem setitem add rsub matmul pow iadd mod rshift and floordiv lt eq neg invert".split()]
     for name in sorted(dir(mg.nn)):
         kind = getattr(mg.nn, name)
         if inspect.isclass(kind) and issubclass(kind, mg.nn.Module) and not re.search("Parallel|Container|^Lazy|Scripted", name):
@@ -59,7 +59,8 @@ def call_text(name: str, seed: int) -> str:
     if name.startswith("Tensor."):
         method = name.removeprefix("Tensor.")
         if method in ("__getitem__", "__setitem__"):
-            index = draw.rng.choice((draw.dims, draw.index, lambda: draw.tensor("bool"), draw.wild, lambda: f"({draw.dims()}, {draw.index()}, None)"))()
+            mixed = lambda: f"({draw.dims()}, {draw.index()}, None)"  # noqa: E731 - one kind of index among others
+            index = draw.rng.choice((draw.dims, draw.index, lambda: draw.tensor("bool"), draw.wild, mixed))()
             value = f", {draw.rng.choice((draw.tensor, draw.number, draw.wild))()}" if method == "__setitem__" else ""
             return f"{draw.tensor()}.{method}({index}{value})"
         return f"{draw.tensor()}.{method}({arguments_text(thing, draw, skip=1)})"

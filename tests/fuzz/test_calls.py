@@ -34,16 +34,15 @@ REGRESSIONS = (
 )
 
 
-@pytest.mark.parametrize("text", REGRESSIONS)
-def test_what_was_wrong_once(text: str) -> None:
-    [(_, said)] = run_calls([text], judge)
-    assert said == ""
+def test_what_was_wrong_once() -> None:
+    wrong = [f"{said}\n    {text}" for text, said in run_calls(REGRESSIONS, judge) if said]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_calls_drawn_at_random(seed: int) -> None:
-    wrong = [f"{said}\n    {text}" for text, said in run_calls(texts_of(seed, 100), judge) if said]
+    wrong = [f"{said}\n    {text}" for text, said in run_calls(texts_of(seed, 60), judge) if said]
     assert not wrong, "\n".join(wrong)
 
 

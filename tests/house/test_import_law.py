@@ -37,6 +37,7 @@ EXTERNAL = {
     "utils": {"numpy"},
     "metrics": {"numpy"},
     "train": {"numpy"},
+    "cli": {"numpy", "safetensors"},
 }
 
 

@@ -316,3 +316,33 @@ def test_a_batch_of_nothing_moves_no_running_statistics() -> None:
     F.batch_norm(mg.zeros(0, 2, 3), mean, variance, training=True)
     assert mean.tolist() == [0.0, 0.0] and variance.tolist() == [1.0, 1.0]
     assert F.kl_div(mg.tensor(-1.0), mg.tensor(0.5), reduction="batchmean").shape == ()
+
+
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv_transpose1d"])
+def test_complex_convolutions_are_those_of_their_parts(name: str) -> None:
+    spatial = (5, 4) if name == "conv2d" else (5,)
+    shapes = ((2, 3, *spatial), (3, 3, *(2 for _ in spatial)), (3,))
+    x, w, b = (t(draw(*s, seed=i) + 1j * draw(*s, seed=i + 9)) for i, s in enumerate(shapes))
+    function = getattr(F, name)
+    real = function(x.real, w.real) - function(x.imag, w.imag)
+    imaginary = function(x.real, w.imag) + function(x.imag, w.real)
+    b_at = b.reshape(-1, *(1 for _ in spatial))
+    close(function(x, w, b), (mg.complex(real, imaginary) + b_at).numpy())
+    close(function(x[0], w, b), function(x, w, b)[0].numpy())
+
+
+def test_complex_activations_and_losses() -> None:
+    x = t(draw(4) + 1j * draw(4, seed=1))
+    z = x.numpy()
+    close(F.silu(x), z / (1 + np.exp(-z)))
+    close(F.softsign(x), z / (1 + np.abs(z)))
+    close(F.tanhshrink(x), z - np.tanh(z))
+    close(F.l1_loss(x, x * 2), np.abs(z).mean())
+    close(F.rms_norm(x, (4,), eps=0.0), z / np.sqrt((z * z).mean()))
+
+
+def test_variances_that_broadcast_over_one_dimension() -> None:
+    x, y, var = t(draw(2, 3, 4)), t(draw(2, 3, 4, seed=1)), t(np.abs(draw(2, 1, 4, seed=2)) + 0.5)
+    close(F.gaussian_nll_loss(x, y, var), F.gaussian_nll_loss(x, y, var.expand(2, 3, 4)).numpy())
+    with pytest.raises(ValueError, match="incorrect size"):
+        F.gaussian_nll_loss(x, y, var[:, :, :3])

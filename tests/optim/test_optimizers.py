@@ -265,3 +265,19 @@ def test_training_converges() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.01
+
+
+def test_rprop_keeps_the_precision_of_its_factors() -> None:
+    p = mg.nn.Parameter(mg.tensor([1.0], dtype=mg.float64))
+    optimizer = mg.optim.Rprop([p], lr=0.01)
+    for _ in range(2):
+        p.grad = mg.tensor([1.0], dtype=mg.float64)
+        optimizer.step()
+    assert optimizer.state[p]["step_size"].item() == 0.01 * 1.2
+
+
+def test_fused_asks_for_real_parameters() -> None:
+    p = mg.nn.Parameter(mg.tensor([1.0 + 1.0j]))
+    p.grad = mg.tensor([1.0 + 0.0j])
+    with pytest.raises(RuntimeError, match="floating point Tensors, but one is complex64"):
+        mg.optim.Adam([p], fused=True).step()

@@ -46,3 +46,23 @@ def test_hooks_on_a_view_are_called_when_further_views_are_used() -> None:
     kept.retain_grad()
     kept[3:].sum().backward()
     assert kept.grad.tolist() == [0.0] * 3 + [1.0] * 21
+
+
+def test_gradients_with_respect_to_a_view_that_was_viewed_again() -> None:
+    x = mg.ones(6, requires_grad=True)
+    for look in (lambda v: v.view(6), lambda v: v[0], lambda v: v.t(), lambda v: v.flatten()[1:], lambda v: v.view(2, -1).unsqueeze(0)):
+        v = (x * 2).view(2, 3)
+        (g,) = mg.autograd.grad((look(v) ** 2).sum(), v, create_graph=True)
+        assert g.shape == (2, 3)
+        (gx,) = mg.autograd.grad(g.sum(), x)
+        assert gx.sum().item() == 2 * g.count_nonzero().item() * 2
+
+
+def test_views_of_views_see_writes_and_keep_their_history() -> None:
+    x = mg.ones(6, requires_grad=True)
+    v = (x * 2).view(2, 3)
+    w = v.view(6)
+    assert w.sum().item() == 12.0
+    v.mul_(3.0)
+    (w * w).sum().backward()
+    assert w.tolist() == [6.0] * 6 and x.grad.tolist() == [72.0] * 6

@@ -74,3 +74,43 @@ def test_through_dims_of_one_element() -> None:
     assert row.tolist() == [1, 1, 1]
     with pytest.raises(RuntimeError, match="expanded"):
         row.expand(2, 3).add_(1)
+
+
+def test_second_order_through_activations_that_write_in_place() -> None:
+    for name, function in (("leaky_relu", mg.nn.functional.leaky_relu), ("elu", mg.nn.functional.elu), ("silu", mg.nn.functional.silu)):
+        x = mg.tensor([-1.0, 0.5, 2.0], requires_grad=True)
+        found = []
+        for inplace in (False, True):
+            y = function(x * 2, inplace=inplace)
+            (g,) = mg.autograd.grad((y * y).sum(), x, create_graph=True)
+            found.append(mg.autograd.grad((g**3).sum(), x)[0].tolist())
+        assert found[0] == found[1], name
+    y = (x * 2).sigmoid()
+    z = (y * y).sum()
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()
+
+
+def test_a_write_to_the_data_changes_the_value_and_leaves_the_history() -> None:
+    x = mg.ones(3, requires_grad=True)
+    y = x * 2
+    y.data.mul_(5)
+    assert y.requires_grad and y.tolist() == [10.0] * 3
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [40.0] * 3
+    y = x * 2
+    with mg.no_grad():
+        y.detach().zero_()
+    y.sum().backward()
+    assert y.tolist() == [0.0] * 3 and x.grad.tolist() == [42.0] * 3
+    x.grad = None
+    y = (x * 2).view(1, 3)
+    y.data[0, 0] = 7
+    y.data.clamp_(max=5)
+    y.prod().backward()
+    z = (x * 0).exp()
+    w = z * z
+    z.data.fill_(3.0)
+    assert mg.autograd.grad(w.sum(), z, retain_graph=True)[0].tolist() == [6.0] * 3  # what was saved is what it is now
+    assert y.tolist() == [[5.0, 2.0, 2.0]] and x.grad.tolist() == [8.0, 20.0, 20.0]

@@ -108,7 +108,7 @@ def test_csv_of_a_resumed_run_has_each_epoch_once(tmp_path) -> None:
 
 
 def test_a_logger_among_the_callbacks_is_told_where_it_belongs(tmp_path) -> None:
-    with pytest.raises(TypeError, match="CSVLogger is a logger: give it as logger=...; .*callbacks.CSVLogger"):
+    with pytest.raises(TypeError, match=r"CSVLogger is a logger: give it as logger=.*callbacks\.CSVLogger"):
         quiet(callbacks=[train.CSVLogger(tmp_path)])
 
 

@@ -222,3 +222,14 @@ def test_an_error_in_a_step_reaches_callbacks_and_user() -> None:
     with pytest.raises(KeyError, match="without the key 'loss'; it has 'los'"):
         quiet(callbacks=[noting()]).fit(Broken(), data())
     assert told == [KeyError]
+
+
+def test_the_number_of_steps_is_known_when_schedules_are_made() -> None:
+    class Scheduled(Line):
+        def configure_optimizers(self):
+            self.steps = self.trainer.estimated_stepping_batches
+            return super().configure_optimizers()
+
+    model = Scheduled()
+    quiet(max_epochs=3, limit_train_batches=4, accumulate_grad_batches=2).fit(model, data())
+    assert model.steps == 6

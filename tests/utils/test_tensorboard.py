@@ -146,11 +146,12 @@ def test_audio_and_text(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="a sound is"):
             writer.add_audio("wrong", mg.zeros(2, 2, 2))
     found = events(tmp_path)
-    file = wave.open(io.BytesIO(found.Audio("tone")[0].encoded_audio_string))
-    assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (8000, 800, 1)
-    back = np.frombuffer(file.readframes(800), "<i2") / 32767
+    with wave.open(io.BytesIO(found.Audio("tone")[0].encoded_audio_string)) as file:
+        assert (file.getframerate(), file.getnframes(), file.getnchannels()) == (8000, 800, 1)
+        back = np.frombuffer(file.readframes(800), "<i2") / 32767
     np.testing.assert_allclose(back, sound, atol=1e-4)
-    assert wave.open(io.BytesIO(found.Audio("stereo")[0].encoded_audio_string)).getnchannels() == 2
+    with wave.open(io.BytesIO(found.Audio("stereo")[0].encoded_audio_string)) as file:
+        assert file.getnchannels() == 2
     assert found.Tensors("note/text_summary")[0].tensor_proto.string_val[0].decode() == "**hello** wörld"
 
 

@@ -18,15 +18,17 @@ def _done(result: Tensor, input: Tensor, inplace: bool, name: str) -> Tensor:
     return store(input, read(result), name) if inplace else result
 
 
-def _simple(name: str, op: OpDef, doc: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-    """An activation without settings, and its in-place form."""
+def _simple(
+    name: str, op: OpDef, doc: str, of_complex: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """An activation without settings, and its in-place form. `of_complex`: the formula for complex numbers, where torch has one."""
 
     def function(input: Tensor, inplace: bool = False) -> Tensor:
-        y = apply(op, input)
+        y = apply(op, input) if of_complex is None or input.dtype.kind != "c" else of_complex(input)
         return store(input, read(y), name) if inplace else y
 
     def in_place(input: Tensor) -> Tensor:
-        return store(input, read(apply(op, input)), name)
+        return function(input, True)
 
     function.__name__ = function.__qualname__ = name
     in_place.__name__ = in_place.__qualname__ = name + "_"
@@ -34,7 +36,7 @@ def _simple(name: str, op: OpDef, doc: str) -> tuple[Callable[..., Tensor], Call
     return function, in_place
 
 
-silu, _ = _simple("silu", act.silu, "x * sigmoid(x), also called swish.")
+silu, _ = _simple("silu", act.silu, "x * sigmoid(x), also called swish.", lambda x: x * x.sigmoid())
 mish, _ = _simple("mish", act.mish, "x * tanh(softplus(x)).")
 hardsigmoid, _ = _simple("hardsigmoid", act.hardsigmoid, "relu6(x + 3) / 6.")
 hardswish, _ = _simple("hardswish", act.hardswish, "x * relu6(x + 3) / 6.")
@@ -168,11 +170,15 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|). Integers are taken as the default floating dtype."""
+    if input.dtype.kind == "c":
+        return input / (1 + input.abs())
     return apply(act.softsign, input if input.dtype.kind in "fc" else input.to(default_float()))
 
 
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x). Integers are taken as the default floating dtype."""
+    if input.dtype.kind == "c":
+        return input - input.tanh()
     return apply(act.tanhshrink, input if input.dtype.kind in "fc" else input.to(default_float()))
 
 

@@ -33,6 +33,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 def _channels(input: Tensor, p: float, inplace: bool, spatial: int) -> Tensor:
     """Whole channels kept (and scaled) or zeroed: dropout of a mask of ones."""
+    if p == 0 or any(isinstance(n, int) and n == 0 for n in input.shape):
+        return input
     lead = tuple(input.shape[: input.ndim - spatial])
     mask = dropout(ones((*lead, *[1] * spatial), dtype=input.dtype), p)
     return _done(input * mask, input, inplace)
@@ -47,7 +49,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             "provide channel-wise dropout on "
             "inputs with 1 spatial dimension, a channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
         )
-    return _channels(input, p, inplace, 1) if training and p else input
+    return _channels(input, p, inplace, 1) if training else input
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -66,7 +68,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             "shape (N, C, L), where C is the channel dim.",
             stacklevel=2,
         )
-    return _channels(input, p, inplace, input.ndim - 2) if training and p else input
+    return _channels(input, p, inplace, input.ndim - 2) if training else input
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -78,7 +80,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
             "a future release.",
             stacklevel=2,
         )
-    return _channels(input, p, inplace, 3 if input.ndim in (4, 5) else input.ndim - 2) if training and p else input
+    return _channels(input, p, inplace, 3 if input.ndim in (4, 5) else input.ndim - 2) if training else input
 
 
 def _alpha(input: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Tensor:

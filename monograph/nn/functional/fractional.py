@@ -45,6 +45,7 @@ def _fractional(n: int, input: Any, kernel_size: Any, output_size: Any, output_r
     lead, have = tuple(x.shape[:2]), tuple(x.shape[2:])
     if samples is None:
         samples = rand((*lead, n), dtype=input.dtype)
+    samples = samples[: lead[0]]  # a module's own are for as many as the first size says, batched or not
     # The first sample is of the last dimension in the plane, and of the first one in the volume, as in torch.
     order = (1, 0) if n == 2 else (0, 1, 2)
     place: Any = None

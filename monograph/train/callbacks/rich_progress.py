@@ -6,6 +6,7 @@ import importlib.util
 import time
 from typing import Any
 
+from monograph.core.extras import optional
 from monograph.train.callbacks.progress import ProgressBar
 
 
@@ -30,8 +31,7 @@ class RichProgressBar(ProgressBar):
         return importlib.util.find_spec("rich") is not None and (self.console is not None or self.live)
 
     def _open(self) -> None:
-        from rich import progress  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - an extra
-
+        progress = optional("rich.progress", "RichProgressBar")
         columns = (
             progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[numbers]}"),
