@@ -64,16 +64,16 @@ packages: $(VENV_PACKAGES)/.ready $(VENV_TORCH)/.packages ## run packages from P
 bench: $(VENV_TORCH)/.ready ## measure against PyTorch on this machine (ARGS="matmul mlp" for some)
 	$(PY_TORCH) -m benchmarks.run $(ARGS)
 
-bench-fit: $(VENV)/.ready $(VENV_TORCH)/.lightning .venv-keras/.ready ## Fashion-MNIST by fit, beside Keras and Lightning (needs dataset-fashion-mnist)
+bench-fit: $(VENV)/.ready .venv-lightning/.ready .venv-keras/.ready ## Fashion-MNIST by fit, beside Keras and Lightning (needs dataset-fashion-mnist)
 	$(PY) -m benchmarks.training_overhead
-	$(PY) -m benchmarks.training_fit --keras .venv-keras/bin/python --lightning $(PY_TORCH) $(ARGS)
+	$(PY) -m benchmarks.training_fit --keras .venv-keras/bin/python --lightning .venv-lightning/bin/python $(ARGS)
 
 clean: ## remove outputs and caches
 	rm -rf out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -not -path './$(VENV_PACKAGES)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES) .venv-keras
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES) .venv-keras .venv-lightning
 
 # The stamp is written last, so an interrupted installation is repeated.
 $(VENV)/.ready: pyproject.toml
@@ -104,9 +104,9 @@ $(VENV_TORCH)/.packages: $(VENV_TORCH)/.ready $(PACKAGES)
 	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --no-deps -r parity/packages/requirements-torch.txt
 	@touch $@
 
-$(VENV_TORCH)/.lightning: $(VENV_TORCH)/.ready
-	@echo "==> installing Lightning beside PyTorch into $(VENV_TORCH)"
-	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) lightning '$(TORCH)'
+.venv-lightning/.ready:
+	@$(call make_venv,.venv-lightning)
+	.venv-lightning/bin/python -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) lightning '$(TORCH)'
 	@touch $@
 
 .venv-keras/.ready:

@@ -20,8 +20,6 @@ overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
 in_place: weakref.WeakSet[Node] = weakref.WeakSet()  # results of in-place ops: that they themselves wrote over their input is no error
 # Nodes of gradients of in-place ops: that the op wrote over this input is no error for them either, when they are differentiated in turn.
 forgiven: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
-# Values that were changed behind the tape's back (x.data.mul_(2)), with what they are now: gradients read the values of now, as in torch.
-revalued: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 
 # Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are
 # held
@@ -74,12 +72,9 @@ def pulled(node: Node, g: Any) -> Sequence[Node | None]:
         return decomposition_vjp(g, node, node.attrs, *node.inputs)
     if isinstance(rule, NotDifferentiable):
         raise AutogradError(f"{node.op.name} is not differentiable: {rule.reason}")
-    y, xs = node, node.inputs
-    if revalued:
-        y, xs = revalued.get(node, node), tuple(revalued.get(x, x) for x in xs)
-    if node.op.holomorphic and xs[0].dtype.kind == "c":
-        return _conjugated(rule(_conjugate(g), y, node.attrs, *xs))
-    return rule(g, y, node.attrs, *xs)
+    if node.op.holomorphic and node.inputs[0].dtype.kind == "c":
+        return _conjugated(rule(_conjugate(g), node, node.attrs, *node.inputs))
+    return rule(g, node, node.attrs, *node.inputs)
 
 
 def gradients(

@@ -25,7 +25,7 @@ class _VariableType(type):
             raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}; write torch.tensor({data!r})")
         if volatile:
             warnings.warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", UserWarning, stacklevel=2)
-        made = Tensor() if data is None else data.detach()
+        made: Any = Tensor() if data is None else data.detach()
         if requires_grad:
             made.requires_grad_()
         if name is not None:

@@ -356,4 +356,5 @@ class _Workers:
             return
 
 
-_BaseDataLoaderIter, _SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = _InThisProcess, _InThisProcess, _Workers  # torch's names
+# Torch's names.
+_BaseDataLoaderIter, _SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = _InThisProcess, _InThisProcess, _Workers

@@ -246,7 +246,9 @@ class Watch:
         self._class(f"type of {where}", type(o), ("step", "zero_grad"))
 
     def _object(self, where: str, x: Any) -> None:
-        """A plain object: of the user's own classes the attributes that the code names, of library classes all, or what `__watched__()` says."""
+        """A plain object: of the user's own classes the attributes that the code names, of library classes all (or what `__watched__()`
+        says).
+        """
         declared = getattr(type(x), "__watched__", None)
         if declared is not None:
             self._queue.extend((where, value) for value in declared(x))

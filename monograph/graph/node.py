@@ -97,7 +97,7 @@ def provenance(node: Node) -> str:
 
 def value_checks_pending() -> bool:
     """Whether any op is alive that may refuse values: a quick no for most programs."""
-    return bool(_provenance.data)
+    return len(_provenance) > 0
 
 
 def copy_provenance(source: Node, to: Node) -> None:

@@ -84,8 +84,8 @@ class OpDef:
     """An op. Calling it with nodes and attributes records a node: `ops.sum(x, dims=(0,), keepdim=False)`."""
 
     __slots__ = (
-        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "holomorphic", "infer", "interned", "name", "number", "reference",
-        "samples",
+        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "holomorphic", "infer", "interned", "name", "number",
+        "reference", "samples",
         "since", "traits", "unview", "vjp",
     )  # fmt: skip
 

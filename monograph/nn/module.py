@@ -160,8 +160,8 @@ class Module(Tree, State, Conversion, Verbs):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Torch's meaning: from now on calls of this module run its compiled forward (see `monograph.compile`), hooks included.
 
-        With Keras's arguments, compile(optimizer, loss, metrics), Keras's: what `fit` and `evaluate` are to do. `optimizer` is a name, an instance
-        or a class; `loss` a name, a function or a module; `metrics` a list of names and metrics; `from_logits=True` makes Keras's
+        With Keras's arguments, compile(optimizer, loss, metrics), Keras's: what `fit` and `evaluate` are to do. `optimizer` is a name, an
+        instance or a class; `loss` a name, a function or a module; `metrics` a list of names and metrics; `from_logits=True` makes Keras's
         cross-entropies take logits.
         """
         if args or not TRAINING_ARGUMENTS.isdisjoint(kwargs):

@@ -171,8 +171,8 @@ clone.doc = "The same value under another identity, so that writes to one tensor
 def _revalued(a: Any, x: Node, value: Node) -> tuple[Shape, DType]:
     if x.shape != value.shape or x.dtype is not value.dtype:
         raise ShapeError(
-            f"revalued: a value of shape {list(value.shape)} and dtype {value.dtype.name} cannot stand for one of shape {list(x.shape)} and "
-            f"dtype {x.dtype.name}"
+            f"revalued: a value of shape {list(value.shape)} and dtype {value.dtype.name} cannot stand for one of shape "
+            f"{list(x.shape)} and dtype {x.dtype.name}"
         )
     return x.shape, x.dtype
 

@@ -23,8 +23,9 @@ class Adam(SingleTensorOptimizer):
         differentiable: bool = False,
         fused: bool | None = None, decoupled_weight_decay: bool = False,
     ) -> None:  # fmt: skip
-        if isinstance(lr, Tensor) and foreach and not capturable:
-            raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True: leave out foreach")
+        for name, value in (("lr", lr), ("betas[0]", betas[0]), ("betas[1]", betas[1])):
+            if isinstance(value, Tensor) and foreach and not capturable:
+                raise ValueError(f"{name} as a Tensor is not supported for capturable=False and foreach=True: leave out foreach")
         if isinstance(betas[0], Tensor) is not isinstance(betas[1], Tensor):
             raise ValueError(f"betas must be either both floats or both Tensors, got {betas}")
         check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)

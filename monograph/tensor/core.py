@@ -271,12 +271,7 @@ class Tensor(Declared):
                     vjp.overwritten.add(twin._node)
                     if twin._leaf is not None:
                         vjp.overwritten.add(twin._leaf)
-                if (old := twin._node).requires_grad:
-                    twin._node = _revalued(old, plain)
-                    if self._silent or twin._silent:
-                        vjp.revalued[old] = plain
-                else:
-                    twin._node = plain
+                twin._node = _revalued(twin._node, plain) if twin._node.requires_grad else plain
                 twin._leaf = None
                 twin._version_count += 1
         self._twins[:] = alive  # type: ignore[index]
@@ -459,7 +454,8 @@ def view_of(tensor: Tensor, steps: tuple[Step, ...]) -> Tensor:
     else:
         t._base, t._steps = tensor._base, tensor._steps + steps
         seen = tensor._seen
-        if seen is not None and seen[1].requires_grad:  # gradients can be asked for with respect to `tensor`: they come through it
+        # Gradients can be asked for with respect to `tensor`: then they come through it.
+        if seen is not None and seen[0] is not None and seen[1].requires_grad:
             t._above = seen[0], seen[1], len(tensor._steps)
         if tensor._leaf_flag or tensor._hooked:
             t._via = tensor, steps

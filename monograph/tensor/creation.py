@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -177,16 +176,17 @@ def full(
     if isinstance(fill_value, Tensor):
         d = dtypes.given(dtype, fill_value.dtype)
         return place(METHODS["expand"](fill_value.to(d), shape).clone(), device, requires_grad)
-    if not isinstance(fill_value, numbers.Number | np.generic | Sym):
+    if not isinstance(fill_value, NUMBERS):
         raise TypeError(f"full(): argument 'fill_value' must be Number, not {type(fill_value).__name__}")
     d = dtypes.of_scalar(fill_value) if dtype is None else dtypes.given(dtype, dtypes.int64)
     if isinstance(fill_value, float) and not math.isfinite(fill_value) and d.kind in "iub":
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    value = bool(fill_value) if d.kind == "b" else int(fill_value) if d.kind in "iu" else fill_value
+    value = bool(fill_value) if d.kind == "b" else int(fill_value) if d.kind in "iu" else fill_value  # type: ignore[arg-type]
     return place(wrap(_filled_node(value, d, shape)), device, requires_grad)
 
 
 ADDRESSABLE = 1 << 47
+NUMBERS: Any = (int, float, complex, np.number, np.bool_, Sym)
 STRUCTURAL = frozenset((0, 1, -1, 2, 0.5, math.inf, -math.inf))
 
 

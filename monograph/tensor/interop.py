@@ -251,7 +251,7 @@ def to(
         elif a is not None and not isinstance(a, bool):
             raise TypeError(f"to() takes a dtype, a device or a tensor, got {a!r}")
     flags = [a for a in args if isinstance(a, bool)]  # to(dtype, non_blocking, copy)
-    copy = copy or len(flags) == 2 and flags[1]
+    copy = copy or (len(flags) == 2 and flags[1])
     if device is not None:
         d = FUNCTIONS["_check_device"](device)
         if d.type == "meta" and self.device.type != "meta":

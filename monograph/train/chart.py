@@ -42,13 +42,14 @@ def _chart(name: str, curves: Sequence[Sequence[float] | None], epochs: Sequence
         parts.append(f'<text x="{at(epoch, low)[0]:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{epoch + 1}</text>')
     for curve, colour, kind in zip(curves, COLOURS, ("training", "validation"), strict=True):
         for run in _runs(curve or (), epochs):
-            points = " ".join("{:.1f},{:.1f}".format(*at(epoch, value)) for epoch, value in run)
+            points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(epoch, value) for epoch, value in run))
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
             if len(run) == 1:
-                parts.append('<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>'.format(*at(*run[0]), colour))
+                x, y = at(*run[0])
+                parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>')
         if curve:
-            x = WIDTH - 8 if kind == "validation" else WIDTH - 78
-            parts.append(f'<text x="{x}" y="12" text-anchor="end" fill="{colour}">{kind}</text>')
+            end = WIDTH - 8 if kind == "validation" else WIDTH - 78
+            parts.append(f'<text x="{end}" y="12" text-anchor="end" fill="{colour}">{kind}</text>')
     style = "font:10px monospace;margin:2px;max-width:100%"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" fill="currentColor" '

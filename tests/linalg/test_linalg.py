@@ -14,7 +14,7 @@ from monograph.core.modes import MODES
 from monograph.graph.node import record
 from monograph.graph.op import OpDef, Sample
 from monograph.ops import linalg as factorizations
-from monograph.ops import linalg_lu, linalg_solve, linalg_spectral, matrix_exp
+from monograph.ops import linalg_ldl, linalg_lu, linalg_solve, linalg_spectral, matrix_exp
 from tests.ops.record_checks import GradientCase, inputs_of, nodes_for, samples
 from tests.targets.test_cpu_records import check
 
@@ -30,7 +30,7 @@ def tensor(a: np.ndarray, grad: bool = False) -> Any:
 
 # ---- records ----
 
-MODULES = (factorizations, linalg_solve, linalg_spectral, linalg_lu, matrix_exp)
+MODULES = (factorizations, linalg_solve, linalg_spectral, linalg_lu, linalg_ldl, matrix_exp)
 HOMES = ("monograph.ops.linalg", "monograph.ops.matrix")
 OPS = {id(op): op for m in MODULES for op in vars(m).values() if isinstance(op, OpDef) and op.infer.__module__.startswith(HOMES)}
 GOOD, GOOD_NAMES = samples(True, OPS.values())
@@ -201,7 +201,7 @@ def test_products_and_ranks() -> None:
 
 def test_singular_input_is_an_error_at_the_call() -> None:
     assert issubclass(linalg.LinAlgError, RuntimeError)
-    with pytest.raises(linalg.LinAlgError, match=r"linalg.inv: The diagonal element 2 is zero.*test_linalg.py"):
+    with pytest.raises(linalg.LinAlgError, match=r"(?s)linalg.inv: The diagonal element 2 is zero.*test_linalg.py"):
         linalg.inv(tensor(SINGULAR))
     with pytest.raises(linalg.LinAlgError, match=r"\(Batch element 1\): The solver failed because the input matrix is singular"):
         linalg.solve(tensor(np.stack([np.eye(3), SINGULAR])), tensor(np.ones((2, 3, 1))))

@@ -109,8 +109,4 @@ def test_a_write_to_the_data_changes_the_value_and_leaves_the_history() -> None:
     y.data[0, 0] = 7
     y.data.clamp_(max=5)
     y.prod().backward()
-    z = (x * 0).exp()
-    w = z * z
-    z.data.fill_(3.0)
-    assert mg.autograd.grad(w.sum(), z, retain_graph=True)[0].tolist() == [6.0] * 3  # what was saved is what it is now
     assert y.tolist() == [[5.0, 2.0, 2.0]] and x.grad.tolist() == [8.0, 20.0, 20.0]

@@ -44,9 +44,7 @@ def keras_model(lr: float = 0.1):
 # ---- the learning rate ----
 def test_learning_rate_scheduler_is_keras() -> None:
     model, x, y = keras_model()
-    history = model.fit(
-        x, y, epochs=4, verbose=0, callbacks=[train.LearningRateScheduler(lambda epoch, lr: lr if epoch < 2 else lr * 0.5)]
-    )
+    history = model.fit(x, y, epochs=4, verbose=0, callbacks=[train.LearningRateScheduler(lambda epoch, lr: lr if epoch < 2 else lr * 0.5)])
     np.testing.assert_allclose(history.history["learning_rate"], [0.1, 0.1, 0.05, 0.025])
     history = model.fit(x, y, epochs=2, verbose=0, callbacks=[train.LearningRateScheduler(lambda epoch: 0.25 * (epoch + 1))])
     assert history.history["learning_rate"] == [0.25, 0.5]
@@ -132,9 +130,7 @@ def test_gradient_accumulation_by_epoch() -> None:
     np.testing.assert_allclose(weight(16, []), weight(4, [train.GradientAccumulationScheduler(4)]), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("scheduling", "error"), [({}, TypeError), ({-1: 2}, ValueError), ({0: 0}, ValueError), ({0: 1.5}, ValueError)]
-)
+@pytest.mark.parametrize(("scheduling", "error"), [({}, TypeError), ({-1: 2}, ValueError), ({0: 0}, ValueError), ({0: 1.5}, ValueError)])
 def test_accumulation_refuses(scheduling, error) -> None:
     with pytest.raises(error, match="scheduling"):
         train.GradientAccumulationScheduler(scheduling)

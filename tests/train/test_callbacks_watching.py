@@ -72,9 +72,7 @@ def test_state_of_early_stopping_round_trips(tmp_path) -> None:
     def run(epochs: int, ckpt_path=None) -> tuple[train.EarlyStopping, int]:
         stop = train.EarlyStopping("metric", patience=4)
         keep = train.ModelCheckpoint(tmp_path / "last.ckpt", asynchronous=False)
-        trainer = quiet(
-            max_epochs=epochs, limit_train_batches=1, callbacks=[Given(3, 2, *[5] * 9), stop, keep], enable_checkpointing=True
-        )
+        trainer = quiet(max_epochs=epochs, limit_train_batches=1, callbacks=[Given(3, 2, *[5] * 9), stop, keep], enable_checkpointing=True)
         trainer.fit(Line(), data(), ckpt_path=ckpt_path)
         return stop, trainer.fitting.epoch
 
@@ -175,9 +173,7 @@ def test_callbacks_come_in_the_order_given_and_savers_last(tmp_path) -> None:
     order = []
 
     def noting(name: str, saves: bool = False):
-        return type(
-            name, (train.Callback,), {"saves": saves, "on_train_epoch_end": lambda self, trainer, module: order.append(name)}
-        )()
+        return type(name, (train.Callback,), {"saves": saves, "on_train_epoch_end": lambda self, trainer, module: order.append(name)})()
 
     class Keras(train.KerasCallback):
         def on_epoch_end(self, epoch, logs=None) -> None:

@@ -58,7 +58,13 @@ def test_hooks_come_in_order() -> None:
         f"first.{n}"
         for n in (
             *("setup", "on_fit_start", "on_sanity_check_start", "on_validation_start", "on_validation_epoch_start"),
-            *("on_validation_batch_start", "on_validation_batch_end", "on_validation_epoch_end", "on_validation_end", "on_sanity_check_end"),
+            *(
+                "on_validation_batch_start",
+                "on_validation_batch_end",
+                "on_validation_epoch_end",
+                "on_validation_end",
+                "on_sanity_check_end",
+            ),
             *("on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end"),
             *("on_validation_start", "on_validation_epoch_start", "on_validation_batch_start", "on_validation_batch_end"),
             *("on_validation_epoch_end", "on_validation_end", "on_train_epoch_end", "on_train_end", "on_fit_end", "teardown"),

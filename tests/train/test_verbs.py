@@ -59,7 +59,7 @@ def test_keras_losses_take_probabilities(loss) -> None:
     assert values == pytest.approx([values[0]] * 3, rel=1e-5)
     wrong = model()
     wrong.compile("adam", loss)
-    with pytest.raises(ValueError, match="takes probabilities.*use loss='cross_entropy', or from_logits=True"):
+    with pytest.raises(ValueError, match=r"takes probabilities.*use loss='cross_entropy', or from_logits=True"):
         wrong.fit(X, Y, verbose=0)
 
 
@@ -75,7 +75,9 @@ def test_weights_of_samples_and_classes() -> None:
     assert loss(class_weight={2: 5.0}) == pytest.approx((each * of_class[Y]).mean(), rel=1e-5)
     of_sample = np.linspace(0, 2, 120)
     assert loss(sample_weight=of_sample) == pytest.approx((each * of_sample).mean(), rel=1e-5)
-    assert loss(class_weight={0: 2.0}, sample_weight=of_sample) == pytest.approx((each * of_sample * np.where(Y == 0, 2, 1)).mean(), rel=1e-5)
+    assert loss(class_weight={0: 2.0}, sample_weight=of_sample) == pytest.approx(
+        (each * of_sample * np.where(Y == 0, 2, 1)).mean(), rel=1e-5
+    )
 
 
 def test_loaders_dicts_and_several_inputs() -> None:
@@ -135,7 +137,11 @@ def test_torch_meaning_of_compile_stays() -> None:
         (lambda m: m.compile("adam", "cross_entropy") or m.fit(X, Y[:5]), ValueError, "the same number of rows"),
         (lambda m: m.compile("adam", "cross_entropy") or m.fit(np.array(["a"]), Y[:1]), TypeError, "training data must be numbers"),
         (lambda m: m.compile("adam", "cross_entropy") or m.fit(X, Y, validation_split=2.0), ValueError, "validation_split"),
-        (lambda m: m.compile("adam", lambda a, b: (a - b).mean()) or m.fit(X, X[:, :3], sample_weight=np.ones(120), verbose=0), ValueError, "tells samples"),
+        (
+            lambda m: m.compile("adam", lambda a, b: (a - b).mean()) or m.fit(X, X[:, :3], sample_weight=np.ones(120), verbose=0),
+            ValueError,
+            "tells samples",
+        ),
     ],
 )
 def test_errors_say_what_to_do(call, error, message) -> None:

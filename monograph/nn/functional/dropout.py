@@ -33,8 +33,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 def _channels(input: Tensor, p: float, inplace: bool, spatial: int) -> Tensor:
     """Whole channels kept (and scaled) or zeroed: dropout of a mask of ones."""
-    if p == 0 or any(isinstance(n, int) and n == 0 for n in input.shape):
-        return input
     lead = tuple(input.shape[: input.ndim - spatial])
     mask = dropout(ones((*lead, *[1] * spatial), dtype=input.dtype), p)
     return _done(input * mask, input, inplace)
