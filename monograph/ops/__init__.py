@@ -41,7 +41,7 @@ from monograph.ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp
 from monograph.ops.scan import cummax, cummin, cumprod, cumsum, logcumsumexp
 from monograph.ops.scattering import gather, scatter, scatter_add, scatter_reduce
 from monograph.ops.sort import topk
-from monograph.ops.source import arange, clone, detach, full, leaf, project, scalar
+from monograph.ops.source import arange, clone, detach, full, leaf, project, revalued, scalar
 from monograph.ops.strided import as_strided
 from monograph.ops.upsample import upsample_bilinear, upsample_nearest
 from monograph.ops.views import diagonal, expand, pad, permute, reshape, slice, slice_scatter, unfold
@@ -58,11 +58,11 @@ __all__ = [
     "index_put", "index_select", "isfinite", "isinf", "isnan", "kl_div", "l1_loss", "layer_norm", "le", "leaf", "leaky_relu",
     "left_shift", "lerp", "linear", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logcumsumexp", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "matmul", "max_pool", "max_pool_backward", "maximum", "mean",
-    "minimum", "mish", "mse_loss", "mul", "ne", "neg", "nextafter", "nll_loss", "one_hot", "outer", "pad", "permute", "pow", "prod",
-    "project", "random_int", "random_normal", "random_permutation", "random_uniform", "reciprocal", "relu", "relu6", "relu_backward",
-    "remainder", "repeat", "reshape", "right_shift", "rms_norm", "roll", "round", "rsqrt", "scalar", "scaled_dot_product_attention",
-    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "selu", "sgd_update", "sgn", "sigmoid", "sigmoid_backward", "sign",
-    "signbit", "silu", "sin", "sinh", "slice", "slice_scatter", "smooth_l1_loss", "softmax", "softplus", "softsign", "sqrt", "square",
-    "stack", "std", "sub", "sum", "tan", "tanh", "tanh_backward", "tanhshrink", "topk", "tril", "triu", "trunc", "unfold",
-    "upsample_bilinear", "upsample_nearest", "var", "where",
+    "minimum", "mish", "mse_loss", "mul", "ne", "neg", "nextafter", "nll_loss", "nonzero_divisor", "one_hot", "outer", "pad", "permute",
+    "pow", "prod", "project", "random_int", "random_normal", "random_permutation", "random_uniform", "reciprocal", "relu", "relu6",
+    "relu_backward", "remainder", "repeat", "reshape", "revalued", "right_shift", "rms_norm", "roll", "round", "rsqrt", "scalar",
+    "scaled_dot_product_attention", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "selu", "sgd_update", "sgn", "sigmoid",
+    "sigmoid_backward", "sign", "signbit", "silu", "sin", "sinh", "slice", "slice_scatter", "smooth_l1_loss", "softmax", "softplus",
+    "softsign", "sqrt", "square", "stack", "std", "sub", "sum", "tan", "tanh", "tanh_backward", "tanhshrink", "topk", "tril", "triu",
+    "trunc", "unfold", "upsample_bilinear", "upsample_nearest", "var", "where",
 ]  # fmt: skip

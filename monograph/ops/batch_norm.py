@@ -145,7 +145,7 @@ def _training_samples() -> Iterable[Sample]:
         yield Sample((x, b), BatchNormAttrs(1e-5, False, True))
     yield Sample((draw.standard_normal((4, 3)).astype(np.float16),), BatchNormAttrs(), grad_inputs=(), tolerance=1e-2)
     yield Sample((np.ones(3),), BatchNormAttrs(), error=ShapeError, match="at least 2 dimensions")
-    yield Sample((np.ones((2, 3)), np.ones(2)), BatchNormAttrs(1e-5, True), error=ShapeError, match="one per channel")
+    yield Sample((np.ones((2, 3)), np.ones(2)), BatchNormAttrs(1e-5, True), error=ShapeError, match="one element for each channel")
     yield Sample((np.ones((2, 3), np.int64),), BatchNormAttrs(), error=DTypeError, match="floating-point")
 
 
@@ -196,7 +196,7 @@ def _inference_samples() -> Iterable[Sample]:
         variance = draw.uniform(0.5, 2, 3)
         yield Sample((x, mean, variance), BatchNormAttrs())
         yield Sample((x, mean, variance, w, b), BatchNormAttrs(1e-3, True, True))
-    yield Sample((np.ones((2, 3)), np.ones(2), np.ones(3)), BatchNormAttrs(), error=ShapeError, match="one per channel")
+    yield Sample((np.ones((2, 3)), np.ones(2), np.ones(3)), BatchNormAttrs(), error=ShapeError, match="one element for each channel")
     yield Sample(
         (np.ones((2, 3)), np.ones(3, np.float32), np.ones(3)),
         BatchNormAttrs(),

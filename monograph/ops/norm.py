@@ -343,7 +343,7 @@ def _group_norm_samples() -> Iterable[Sample]:
         yield Sample((x,), GroupNormAttrs(groups))
         yield Sample((x, w, b), GroupNormAttrs(groups, 1e-4, True, True))
     yield Sample((np.ones((2, 5, 2)),), GroupNormAttrs(2), error=ShapeError, match="divisible by num_groups")
-    yield Sample((np.ones((2, 4, 2)), np.ones(2)), GroupNormAttrs(2, 1e-5, True), error=ShapeError, match="one per channel")
+    yield Sample((np.ones((2, 4, 2)), np.ones(2)), GroupNormAttrs(2, 1e-5, True), error=ShapeError, match="one element for each channel")
 
 
 group_norm = define(

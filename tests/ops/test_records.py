@@ -130,7 +130,7 @@ def test_a_write_through_a_view_reaches_the_base(op: OpDef, sample: Sample) -> N
     (x,) = inputs_of(sample)
     seen = apply(op, sample.attrs, x)
     base, new = nodes_for([x, seen])
-    if op.name == "expand":
+    if op.name == "expand" and seen.size != x.size:
         with pytest.raises(ShapeError, match="clone"):
             op.unview(sample.attrs, base, new)
         return

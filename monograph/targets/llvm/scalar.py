@@ -57,9 +57,14 @@ def emit_scalar(f: Fn, op: str, attrs: tuple[Any, ...], out_dtype: str, args: li
     return cast_number(done, working, out_dtype).v
 
 
+OWN_BITS = frozenset({"nextafter"})  # ops on a float's own bits, which float32 cannot stand in for
+
+
 def supports(op: str, dtypes: tuple[str, ...]) -> bool:
     """Whether `emit_scalar` has a rule for the op on operands of these dtypes (for a float result of integers: give the float dtype)."""
     op = _resolve(op, ())
+    if op in OWN_BITS and any(d in ("float16", "bfloat16") for d in dtypes):
+        return False
     if op in ("cast", "where") or op in scalar_random.EMITTERS:
         return all(d in KINDS for d in dtypes)
     return all(d in KINDS for d in dtypes) and (op, KINDS[max(dtypes, key=ORDER.index)]) in RULES
