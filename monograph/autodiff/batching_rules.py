@@ -89,14 +89,20 @@ def attempted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node
         return None
 
 
+@rule("ldl_solve")
+def _ldl_solve(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
+    """The pivots have one dim less than the matrices, so nothing is aligned from the right: each has the batch in front."""
+    return record(node.op, tuple([every_example(batch, x, f) for x, f in zip(xs, flags, strict=True)]), node.attrs)
+
+
 @rule("clone", "detach", "bitcast")
 def _same(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
     return record(node.op, tuple(xs), node.attrs)
 
 
 for _name in (
-    "matmul solve solve_triangular lstsq inv det cofactors slogdet pinv cholesky qr geqrf lu_factor eigh svd eig matrix_exp max_pool "
-    "avg_pool avg_pool_backward gcd frexp"
+    "matmul solve solve_triangular lstsq inv det cofactors slogdet pinv cholesky qr geqrf ldl_factor lu_factor eigh svd eig matrix_exp "
+    "max_pool avg_pool avg_pool_backward gcd frexp"
 ).split():
     RULES[_name] = broadcasting
 for _name in "tril triu max_pool_backward adaptive_avg_pool adaptive_max_pool scaled_dot_product_attention".split():

@@ -91,7 +91,11 @@ def state_of(module: Module, place: str) -> dict[str, Any]:
 def is_reference(value: Any) -> bool:
     """Whether it is a function or class of monograph, which a file may name."""
     named = isinstance(value, FunctionType | BuiltinFunctionType | type)
-    return named and value.__module__.partition(".")[0] == PACKAGE and _found(full_name(value)) is value
+    if not named or value.__module__.partition(".")[0] != PACKAGE:
+        return False
+    found = _found(full_name(value))
+    # What is public may stand in front of the function that bears its name (nn.functional reads its arguments first).
+    return found is value or (found is not None and found is getattr(value, "__wrapped__", None))
 
 
 def class_of(name: Any) -> type:
