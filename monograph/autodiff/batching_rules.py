@@ -89,12 +89,6 @@ def attempted(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node
         return None
 
 
-@rule("ldl_solve")
-def _ldl_solve(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
-    """The pivots have one dim less than the matrices, so nothing is aligned from the right: each has the batch in front."""
-    return record(node.op, tuple([every_example(batch, x, f) for x, f in zip(xs, flags, strict=True)]), node.attrs)
-
-
 @rule("clone", "detach", "bitcast")
 def _same(batch: Any, node: Node, xs: list[Node], flags: list[bool]) -> Node:
     return record(node.op, tuple(xs), node.attrs)
