@@ -85,7 +85,7 @@ $(VENV)/.ready: pyproject.toml
 $(VENV_TORCH)/.ready: pyproject.toml
 	@$(call make_venv,$(VENV_TORCH))
 	@echo "==> installing $(TORCH) beside monograph into $(VENV_TORCH)"
-	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' -e '.[dev,demo]'
+	$(PY_TORCH) -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) '$(TORCH)' expecttest -e '.[dev,demo]'
 	@touch $@
 
 # The packages themselves would bring PyTorch along: they come without dependencies, and what else they need is listed.
