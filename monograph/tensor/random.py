@@ -40,6 +40,8 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream of `seed` from its beginning. Returns itself."""
         _no_replay("seeds a random generator")
+        if isinstance(seed, str | bytes) or not hasattr(seed, "__int__"):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}; give an int")
         self._seed, self._offset = int(seed) & 0x7FFFFFFFFFFFFFFF, 0
         return self
 
