@@ -53,7 +53,9 @@ def test_overrides_are_taken_only_where_they_mean_something() -> None:
 
 
 def test_ctrl_c_is_130(tmp_path: Path) -> None:
-    (tmp_path / "waits.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    # The handler is set by hand: a suite started in the background of a shell runs with the signal ignored.
+    lines = "import signal, time", "signal.signal(signal.SIGINT, signal.default_int_handler)", "print('here', flush=True)", "time.sleep(60)"
+    (tmp_path / "waits.py").write_text("\n".join(lines), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     program = [sys.executable, "-m", "monograph", "run", "waits.py"]
     with subprocess.Popen(program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -355,6 +355,7 @@ def test_interrupt_during_a_native_run() -> None:
         PREPARE
         + """
 slow = Program(native_entry(), [Step(spin(), (2_000_000,), 64, 1)], 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background of a shell runs with the signal ignored
 caught = 0
 for _ in range(3):
     threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
