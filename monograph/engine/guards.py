@@ -142,6 +142,10 @@ class Watch:
             if (kind in ATOMS and kind is not type) or value is MISSING or id(value) in self.seen:
                 continue
             self.seen[id(value)] = value
+            declared = getattr(kind, "__watched__", None)
+            if declared is not None:
+                self._queue.extend((where, v) for v in declared(value))
+                continue
             if kind.__module__ == "monograph.tensor.compiling":  # a compiled function, maybe this one: what it learns is no change
                 self._queue.append((where, value.__dict__["_torchdynamo_orig_callable"]))
             elif _is_tensor(value):
@@ -207,7 +211,7 @@ class Watch:
         target = self.module_checks if EPOCHS else self.checks
         target.append(Contents(where, own))
         for name, value in list(own.items()):
-            if isinstance(value, dict | set) and name.startswith("_"):
+            if isinstance(value, dict | set) and name.startswith("_") and not hasattr(value, "__watched__"):
                 if id(value) not in self.seen:
                     self.seen[id(value)] = value
                     target.append(Contents(f"{where}.{name}", value))
@@ -246,13 +250,7 @@ class Watch:
         self._class(f"type of {where}", type(o), ("step", "zero_grad"))
 
     def _object(self, where: str, x: Any) -> None:
-        """A plain object: of the user's own classes the attributes that the code names, of library classes all (or what `__watched__()`
-        says).
-        """
-        declared = getattr(type(x), "__watched__", None)
-        if declared is not None:
-            self._queue.extend((where, value) for value in declared(x))
-            return
+        """A plain object: of the user's own classes the attributes that the code names, of library classes all."""
         if is_user_class(type(x)):
             self._plain.append((where + ".", x))
             self._attributes(where + ".", x, self.names)

@@ -257,6 +257,7 @@ class Module(Tree, State, Conversion, Verbs):
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_compiled_call_impl", None)
+        state.pop("_attached", None)
         return state
 
     # ---- registration ----

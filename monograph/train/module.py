@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from monograph.core.modes import MODES
+from monograph.nn.attached import attached
 from monograph.nn.module import Module
 from monograph.tensor.core import Tensor
 from monograph.train.hooks import ModuleHooks
@@ -39,7 +40,6 @@ class TrainModule(ModuleHooks, Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        object.__setattr__(self, "_trainer", None)
         self.automatic_optimization = True
 
     # ---- to be written ----
@@ -108,6 +108,10 @@ class TrainModule(ModuleHooks, Module):
         return self
 
     @property
+    def _trainer(self) -> Any:
+        return attached(self).get("trainer")
+
+    @property
     def trainer(self) -> Any:
         """The trainer at work. RuntimeError if there is none. A step that looks at it runs uncompiled: it changes all the time."""
         if self._trainer is None:
@@ -117,7 +121,7 @@ class TrainModule(ModuleHooks, Module):
 
     @trainer.setter
     def trainer(self, trainer: Any) -> None:
-        object.__setattr__(self, "_trainer", trainer)
+        attached(self)["trainer"] = trainer
 
     @property
     def current_epoch(self) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from monograph.amp.autocast import autocast
 from monograph.amp.grad_scaler import GradScaler
 from monograph.core.dtype import bfloat16, float16, float32, float64
 from monograph.core.dtype import dtype as DType
 from monograph.core.modes import enable_grad, no_grad
+from monograph.nn.attached import attached
 from monograph.nn.module import Module
 from monograph.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from monograph.tensor.compiling import compile as compiled
@@ -193,13 +193,11 @@ class Stepper:
         return self._around(run, STAGES[kind], batch, number)
 
 
-_kept: WeakKeyDictionary[Any, dict[Any, Stepper]] = WeakKeyDictionary()
-
-
 def stepper_of(task: Task, optimizers: tuple[Any, ...], precision: Precision, **settings: Any) -> Stepper:
     """The stepper of a task: the one of before where nothing is different, with the programs it has compiled."""
     key = (tuple(id(o) for o in optimizers), precision.name, precision.scaler is None, *settings.items())
-    known = _kept.setdefault(task, {})
+    # With the module, so that it goes when the module goes.
+    known: dict[Any, Stepper] = attached(task.module).setdefault("steppers", {}).setdefault(id(task), {})
     if key not in known or precision.scaler is not None:
         known[key] = Stepper(task, optimizers, precision, **settings)
     return known[key]

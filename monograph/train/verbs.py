@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from monograph.core.trees import flatten, unflatten
 from monograph.data.loader import DataLoader
+from monograph.nn.attached import attached
 from monograph.nn.module import Module
 from monograph.tensor.core import Tensor
 from monograph.train.batches import Arrays, BatchSource, as_tensors, source_of
@@ -22,19 +22,18 @@ from monograph.train.summary import summary
 from monograph.train.trainer import Trainer
 
 BATCH_SIZE = 32
-_tasks: WeakKeyDictionary[Module, CompiledTask] = WeakKeyDictionary()
 
 
 def compile_for_training(module: Module, optimizer: Any = "rmsprop", loss: Any = None, **more: Any) -> None:
     """Keras's `compile`: remembers optimiser, loss and metrics for `fit` and `evaluate`."""
     for name in ("steps_per_execution", "jit_compile", "auto_scale_loss"):
         more.pop(name, None)  # how Keras runs its graph; steps here are always whole programs
-    _tasks[module] = CompiledTask(module, optimizer, loss, **more)
+    attached(module).update(task=CompiledTask(module, optimizer, loss, **more), steppers={})
 
 
 def task_of(module: Module, verb: str) -> CompiledTask:
     """The task of a compiled module. RuntimeError for one that was not."""
-    task = _tasks.get(module)
+    task: CompiledTask | None = attached(module).get("task")
     if task is None:
         raise RuntimeError(f"call model.compile(optimizer=..., loss=...) before {verb}()")
     return task
@@ -91,9 +90,7 @@ def evaluate(
 
 def predict(module: Module, x: Any, *, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
     """See nn.Module.predict."""
-    task = _tasks.get(module)
-    if task is None:
-        task = _tasks[module] = CompiledTask(module)
+    task = attached(module).setdefault("task", CompiledTask(module))
     batches = _quiet(callbacks, limit_predict_batches=steps).predict(task, _source(x, None, None, batch_size, False))
     return joined(batches)
 
@@ -114,7 +111,7 @@ def on_batch(module: Module, kind: str, x: Any, y: Any, sample_weight: Any, clas
 
 def predict_on_batch(module: Module, x: Any) -> Any:
     """See nn.Module.predict_on_batch."""
-    task = _tasks.get(module) or CompiledTask(module)
+    task = attached(module).setdefault("task", CompiledTask(module))
     module.eval()
     return joined([_quiet(None).stepper_for(task, []).evaluate("predict_step", _one_batch(x, None, None), 0)[0]])
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -147,3 +151,16 @@ def test_torch_meaning_of_compile_stays() -> None:
 def test_errors_say_what_to_do(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call(model())
+
+
+def test_a_trained_module_is_let_go_and_copied_without_its_training() -> None:
+    m = model()
+    m.compile("sgd", "cross_entropy")
+    m.fit(X, Y, verbose=0)
+    copied = copy.deepcopy(m)
+    with pytest.raises(RuntimeError, match="call model"):
+        copied.fit(X, Y)
+    alive = weakref.ref(m)
+    del m
+    gc.collect()
+    assert alive() is None
