@@ -105,7 +105,28 @@ class Categorical(Distribution):
         return values.expand(-1, *self._batch_shape) if expand else values
 
 
-class OneHotCategorical(Distribution):
+class _OnCategorical(Distribution):
+    """Distributions whose parameters are those of a `Categorical` inside."""
+
+    _categorical: Categorical
+
+    @property
+    def probs(self) -> Any:
+        """p."""
+        return self._categorical.probs
+
+    @property
+    def logits(self) -> Any:
+        """log p."""
+        return self._categorical.logits
+
+    @property
+    def param_shape(self) -> Size:
+        """The shape of the parameter that was given."""
+        return self._categorical.param_shape
+
+
+class OneHotCategorical(_OnCategorical):
     """Categorical with samples as vectors of one 1 among zeros."""
 
     arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
@@ -122,21 +143,6 @@ class OneHotCategorical(Distribution):
         Distribution.__init__(new, batch_shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
-
-    @property
-    def probs(self) -> Any:
-        """p."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """log p."""
-        return self._categorical.logits
-
-    @property
-    def param_shape(self) -> Size:
-        """The shape of the parameter that was given."""
-        return self._categorical.param_shape
 
     @property
     def mean(self) -> Any:
@@ -176,7 +182,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
         return self.sample(sample_shape) + (self.probs - self.probs.detach())
 
 
-class Multinomial(Distribution):
+class Multinomial(_OnCategorical):
     """How often each of k classes is drawn in `total_count` draws."""
 
     arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
@@ -201,21 +207,6 @@ class Multinomial(Distribution):
     def support(self) -> Any:
         """Counts that add up to at most total_count."""
         return constraints.multinomial(self.total_count)
-
-    @property
-    def probs(self) -> Any:
-        """p."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """log p."""
-        return self._categorical.logits
-
-    @property
-    def param_shape(self) -> Size:
-        """The shape of the parameter that was given."""
-        return self._categorical.param_shape
 
     @property
     def mean(self) -> Any:

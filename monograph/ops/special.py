@@ -31,8 +31,6 @@ from monograph.ops.source import constant, zeros_like
 
 ELEMENTWISE, POINTWISE = Family.ELEMENTWISE, Trait.POINTWISE
 PI = math.pi
-ROOT_TWO, ROOT_TWO_PI = math.sqrt(2), math.sqrt(2 * math.pi)
-LOG_ROOT_TWO_PI = math.log(2 * math.pi) / 2
 
 
 @attrs
