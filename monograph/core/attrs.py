@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
@@ -71,6 +72,30 @@ class Attrs:
         object.__setattr__(self, "_token", token)
         return token
 
+    def sizes(self) -> tuple[int, tuple[int, ...]]:
+        """The record without its sizes, as a number (equal for equal ones), and its sizes: all ints from two on, in order.
+
+        Zeros and ones stay: a dim of size one is another program than a dim of any other size.
+        """
+        try:
+            return _outlines[self.token]
+        except KeyError:
+            pass
+        found: list[int] = []
+        key = (type(self), *[_outline(value, found) for name, value in self.items() if name not in self.HIDDEN])
+        number = _outline_numbers.get(key)
+        if len(_outlines) >= TOKENS_KEPT:
+            _outlines.clear()
+            _outline_numbers.clear()
+        if number is None:
+            number = _outline_numbers[key] = _next_token()
+        made = _outlines[self.token] = number, tuple(found)
+        return made
+
+    def with_sizes(self, sizes: Iterator[Any]) -> Attrs:
+        """The record with the next of these sizes in place of its own."""
+        return type(self)(*[value if name in self.HIDDEN else _filled(value, sizes) for name, value in self.items()])
+
     def __eq__(self, other: object) -> bool:
         return self is other or (type(self) is type(other) and self.exact() == other.exact())
 
@@ -108,6 +133,27 @@ def _exact(value: Any) -> Any:
     if kind is bool or isinstance(value, complex):
         return (kind, repr(value))
     return value
+
+
+_outlines: dict[int, tuple[int, tuple[int, ...]]] = {}  # of each token
+_outline_numbers: dict[Any, int] = {}
+
+
+def _outline(value: Any, found: list[int]) -> Any:
+    kind = type(value)
+    if kind is int and value > 1:
+        found.append(value)
+        return int
+    if kind is tuple:
+        return tuple([_outline(v, found) for v in value])
+    return _exact(value)
+
+
+def _filled(value: Any, sizes: Iterator[Any]) -> Any:
+    kind = type(value)
+    if kind is int and value > 1:
+        return next(sizes)
+    return tuple([_filled(v, sizes) for v in value]) if kind is tuple else value
 
 
 # What may stand in a field that is declared so: the class for the message, and all classes that are taken.

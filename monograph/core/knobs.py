@@ -55,5 +55,11 @@ target = define_knob("target", "cpu", "target that evaluates graphs: 'cpu' (comp
 eager = define_knob("eager", False, "evaluate every op at once, for debugging")
 verify = define_knob("verify", False, "verify the graph before and after every pass")
 debug = define_knob("debug", 0, "print the ladder while compiling: 1 graph, 2 passes, 3 kernels, 4 LLVM IR, 5 assembly, 6 timings")
+winograd = define_knob("winograd", True, "3x3 convolutions may use Winograd's algorithm: faster, its rounding error some times as large")
 pending_nodes = define_knob("pending_nodes", 4000, "evaluate by itself once so many ops are pending")
 pending_megabytes = define_knob("pending_megabytes", 512, "evaluate by itself once pending ops hold so many MiB of inputs")
+
+
+def planning() -> tuple[str, bool]:
+    """What plans depend on besides their graph: part of the key under which a plan is kept."""
+    return target.get(), winograd.get()

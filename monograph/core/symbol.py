@@ -2,26 +2,42 @@
 
 A `Sym` is a polynomial with integer coefficients over atoms (named symbols, and quotients that do not divide evenly), with a *hint*, the
 value it had while the program was captured. Arithmetic stays symbolic; a comparison that the polynomial cannot decide is
-answered by the hint and noted as a constraint of the current scope, so that the saved program can check it at run time.
+answered by the hint and noted as a constraint of its scope, so that whoever uses what was decided can check first that it holds: a saved
+program when it runs, a family of plans when it meets another size.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 Monomial = tuple[str, ...]  # sorted atom names, with repetition for powers
 
 
 class Scope:
-    """Symbols of one capture: the hint of every atom, and the constraints met so far."""
+    """Symbols of one capture: the hint of every atom, and the constraints met so far.
 
-    def __init__(self) -> None:
+    `least` is the least value a named size can have. `exact`: no answer is taken for granted, whatever does not follow from `least` is
+    noted; else sizes that are symbolic are taken to be larger than one, as torch.export does.
+    """
+
+    def __init__(self, least: int = 1, exact: bool = False) -> None:
+        self.least, self.exact = least, exact
         self.hints: dict[str, int] = {}
-        self.constraints: list[tuple[str, str, str]] = []  # (left, relation, right)
+        self.constraints: dict[tuple[str, str, str], None] = {}  # (left, relation, right) of all that was decided by a hint, in order
+        self.answers: dict[tuple[Sym, str, Any], bool] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """From here on nobody would look at a new constraint: a question that needs one is an error."""
+        self._closed = True
+
+    def note(self, left: str, relation: str, right: str) -> None:
+        """Adds a constraint."""
+        if self._closed:
+            raise RuntimeError(f"whether {left} {relation} {right} was asked after the scope of these sizes was closed")
+        self.constraints[left, relation, right] = None
 
     def symbol(self, name: str, hint: int) -> Sym:
         """A new symbol, e.g. the batch size, of value `hint` while capturing."""
@@ -31,40 +47,34 @@ class Scope:
         return Sym({(name,): 1}, self)
 
 
-_scope: ContextVar[Scope | None] = ContextVar("symbol_scope", default=None)
-
-
-@contextmanager
-def scope() -> Any:
-    """Opens a scope in which symbols live and constraints are noted."""
-    made = Scope()
-    token = _scope.set(made)
-    try:
-        yield made
-    finally:
-        _scope.reset(token)
-
 
 class Sym:
     """A symbolic integer. Behaves as an int in arithmetic; `int(s)` specialises it to its hint and notes the constraint."""
 
-    __slots__ = ("scope", "terms")
+    __slots__ = ("_hash", "_hint", "scope", "terms")
 
     def __init__(self, terms: Mapping[Monomial, int], scope: Scope) -> None:
-        self.terms = {m: c for m, c in sorted(terms.items()) if c}
+        self.terms = {m: c for m, c in sorted(terms.items()) if c} if len(terms) > 1 else dict(terms)
         self.scope = scope
+        self._hash: int | None = None
+        self._hint: int | None = None
 
     # ---- reading ----
     @property
     def hint(self) -> int:
-        total = 0
-        for monomial, coefficient in self.terms.items():
-            for atom in monomial:
-                coefficient *= self.scope.hints[atom]
-            total += coefficient
+        """The value it had."""
+        total = self._hint
+        if total is None:
+            total, hints = 0, self.scope.hints
+            for monomial, coefficient in self.terms.items():
+                for atom in monomial:
+                    coefficient *= hints[atom]
+                total += coefficient
+            self._hint = total
         return total
 
     def __repr__(self) -> str:
+        """A Python expression of the names."""
         if not self.terms:
             return "0"
         parts = []
@@ -74,26 +84,23 @@ class Sym:
         return "(" + "+".join(parts).replace("+-", "-") + ")" if len(parts) > 1 else parts[0]
 
     def __hash__(self) -> int:
-        return hash(tuple(self.terms.items()))
+        if self._hash is None:
+            self._hash = hash((id(self.scope), *self.terms.items()))
+        return self._hash
 
     # ---- arithmetic ----
-    def _of(self, other: Any) -> Mapping[Monomial, int] | None:
-        if isinstance(other, Sym):
-            return other.terms
-        if isinstance(other, int) and not isinstance(other, bool):
-            return {(): other} if other else {}
-        return None
-
     def _make(self, terms: Mapping[Monomial, int]) -> Any:
         made = Sym(terms, self.scope)
-        if not made.terms:
-            return 0
-        if list(made.terms) == [()]:
-            return made.terms[()]
-        return made
+        if len(made.terms) > 1:
+            return made
+        for monomial, c in made.terms.items():
+            if not c:
+                return 0
+            return made if monomial else c
+        return 0
 
     def __add__(self, other: Any) -> Any:
-        o = self._of(other)
+        o = _terms_of(other)
         if o is None:
             return NotImplemented
         terms = dict(self.terms)
@@ -107,14 +114,21 @@ class Sym:
         return self._make({m: -c for m, c in self.terms.items()})
 
     def __sub__(self, other: Any) -> Any:
-        o = self._of(other)
-        return NotImplemented if o is None else self + self._make({m: -c for m, c in o.items()})
+        o = _terms_of(other)
+        if o is None:
+            return NotImplemented
+        terms = dict(self.terms)
+        for m, c in o.items():
+            terms[m] = terms.get(m, 0) - c
+        return self._make(terms)
 
     def __rsub__(self, other: Any) -> Any:
         return (-self) + other
 
     def __mul__(self, other: Any) -> Any:
-        o = self._of(other)
+        if type(other) is int:
+            return 0 if other == 0 else self if other == 1 else Sym({m: c * other for m, c in self.terms.items()}, self.scope)
+        o = _terms_of(other)
         if o is None:
             return NotImplemented if not isinstance(other, float) else float(int(self)) * other
         terms: dict[Monomial, int] = {}
@@ -127,7 +141,7 @@ class Sym:
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
-        o = self._of(other)
+        o = _terms_of(other)
         if o is None:
             return NotImplemented
         exact = _divide(self.terms, o)
@@ -139,12 +153,15 @@ class Sym:
         return _lift(other, self.scope)._atom("//", self)
 
     def __mod__(self, other: Any) -> Any:
-        o = self._of(other)
+        o = _terms_of(other)
         if o is None:
             return NotImplemented
         if _divide(self.terms, o) is not None:
             return 0
         return self - (self // other) * other
+
+    def __rmod__(self, other: Any) -> Any:
+        return _lift(other, self.scope) % self
 
     def __truediv__(self, other: Any) -> Any:
         return int(self) / other if isinstance(other, int | float | Sym) else NotImplemented
@@ -159,30 +176,40 @@ class Sym:
         return result
 
     def _atom(self, how: str, other: Any) -> Any:
-        name = f"[{self!r}{how}{other!r}]"
-        right = other.hint if isinstance(other, Sym) else other
-        self.scope.hints[name] = self.hint // right
+        right = repr(other)
+        name = f"[{self!r}{how}{'(' + right + ')' if '*' in right and right[0] != '(' else right}]"
+        self.scope.hints[name] = self.hint // hint_of(other)
         return Sym({(name,): 1}, self.scope)
 
     # ---- comparison: decided by the polynomial, else by the hint with a noted constraint ----
     def _compare(self, relation: str, other: Any) -> bool:
-        right = other.hint if isinstance(other, Sym) else other
-        left = self.hint
+        """The hint's answer, noted."""
+        key = (self, relation, other)
+        known = self.scope.answers.get(key)
+        if known is not None:
+            return known
+        left, right = self.hint, hint_of(other)
         answer = {"==": left == right, "<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[relation]
-        noted = (repr(self), relation if answer else _OPPOSITE[relation], repr(other))
-        if noted not in self.scope.constraints:
-            self.scope.constraints.append(noted)
+        self.scope.note(repr(self), relation if answer else _OPPOSITE[relation], repr(other))
+        self.scope.answers[key] = answer
         return answer
 
     def __eq__(self, other: object) -> bool:
-        o = self._of(other)
-        if o is None:
+        if self is other:
+            return True
+        o = _terms_of(other)
+        if o is None or (isinstance(other, Sym) and other.scope is not self.scope):
             return False
-        difference = self - other
+        if o == self.terms:
+            return True
+        difference = self - other  # type: ignore[operator]
         if isinstance(difference, int):
             return difference == 0
-        if isinstance(other, int) and (other <= 1):
-            return False  # sizes that are symbolic are taken to be larger than one, as torch.export does
+        low, high = difference._bounds()
+        if (low is not None and low > 0) or (high is not None and high < 0):
+            return False
+        if isinstance(other, int) and other <= 1 and not self.scope.exact:
+            return False  # sizes that are symbolic are taken to be larger than one
         return self._compare("==", other)
 
     def __ne__(self, other: object) -> bool:
@@ -190,23 +217,32 @@ class Sym:
 
     def _order(self, relation: str, other: Any) -> bool:
         difference = self - other
-        if isinstance(difference, int):
-            return {"<": difference < 0, "<=": difference <= 0, ">": difference > 0, ">=": difference >= 0}[relation]
         if isinstance(difference, Sym):
             low, high = difference._bounds()
             if low is not None and (low > 0 or (low == 0 and relation in (">=", "<"))):
                 return relation in (">", ">=")
             if high is not None and (high < 0 or (high == 0 and relation in ("<=", ">"))):
                 return relation in ("<", "<=")
-        return self._compare(relation, other)
+            return self._compare(relation, other)
+        return {"<": difference < 0, "<=": difference <= 0, ">": difference > 0, ">=": difference >= 0}[relation]
 
     def _bounds(self) -> tuple[int | None, int | None]:
-        """(least, greatest) value that is possible with every named size at least 1, None where there is no bound."""
-        if any(atom[0] == "[" for monomial in self.terms for atom in monomial):
-            return (0, None) if all(c > 0 for c in self.terms.values()) else (None, None)
-        constant = sum(self.terms.values())  # every size at its least
-        others = [c for monomial, c in self.terms.items() if monomial]
-        return (constant if min(others) > 0 else None), (constant if max(others) < 0 else None)
+        """(least, greatest) value that is possible with every named size at its least or above, None where there is no bound."""
+        least = self.scope.least
+        smallest, rising, falling = 0, True, True
+        for monomial, c in self.terms.items():
+            value = c
+            for atom in monomial:
+                if atom[0] == "[":  # a quotient: 0 or more, unless something in it is subtracted
+                    if "-" in atom:
+                        return None, None
+                    value = 0
+                else:
+                    value *= least
+            smallest += value
+            if monomial:
+                rising, falling = rising and c > 0, falling and c < 0
+        return (smallest if rising else None), (smallest if falling else None)
 
     def __lt__(self, other: Any) -> bool:
         return self._order("<", other)
@@ -221,7 +257,7 @@ class Sym:
         return self._order(">=", other)
 
     def __bool__(self) -> bool:
-        return True
+        return self != 0
 
     def __int__(self) -> int:
         self._compare("==", self.hint)
@@ -234,6 +270,15 @@ class Sym:
 
 
 _OPPOSITE = {"==": "!=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+
+
+def _terms_of(other: Any) -> Mapping[Monomial, int] | None:
+    """The polynomial of a size, None if it is none."""
+    if isinstance(other, Sym):
+        return other.terms
+    if isinstance(other, int) and not isinstance(other, bool):
+        return {(): other} if other else {}
+    return None
 
 
 def _lift(value: int, scope: Scope) -> Sym:

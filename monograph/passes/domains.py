@@ -25,6 +25,8 @@ def refine(a: Sizes, b: Sizes) -> Sizes | None:
     steps = sorted(_boundaries(a) | _boundaries(b))
     out = []
     for low, high in pairwise(steps):
+        if high == low:  # two symbolic sizes that are written differently
+            continue
         if high % low:
             return None
         out.append(high // low)

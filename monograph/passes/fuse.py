@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from monograph.core.shape import contiguous_strides, numel
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.ops import index
 from monograph.passes.domains import Sizes, groups, refine, spread, squeeze
@@ -46,14 +47,22 @@ class Unit:
         return tuple(n for i, n in enumerate(self.sizes) if i not in self.reduced)
 
 
+def _no_number(size: Sym) -> Node:
+    raise TypeError(f"{size!r} is no number yet: the sizes of this graph should be known")
+
+
 @dataclass
 class Fusion:
-    """The result: units in an order in which they can run, where each node belongs, and the views through movements."""
+    """The result: units in an order in which they can run, where each node belongs, and the views through movements.
+
+    `number` gives the 0-d int64 node that a symbolic size is when it is used as a value.
+    """
 
     units: list[Unit]
     unit_of: dict[Node, Unit]
     views: dict[Node, View]
     stored: list[Node]
+    number: Callable[[Sym], Node] = _no_number
 
     def view(self, node: Node) -> View:
         """The view that a node is."""

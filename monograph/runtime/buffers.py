@@ -13,6 +13,7 @@ import math
 import mmap
 import os
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,22 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"Buffer({self.nbytes} bytes at {self.ptr:#x}{'' if self.owned else ', wrapped array'})"
+
+
+class Exposed:
+    """Buffers whose memory others can write to, through a NumPy array or an address: what they held once may not be what they hold now."""
+
+    def __init__(self) -> None:
+        self.buffers: weakref.WeakSet[Buffer] = weakref.WeakSet()
+        self.changes = 0
+
+    def add(self, buffer: Any) -> None:
+        """Notes a buffer (of a region, the buffer that it is a part of), for as long as it lives."""
+        self.buffers.add(getattr(buffer, "buffer", buffer))
+        self.changes += 1
+
+
+exposed = Exposed()
 
 
 def stats() -> dict[str, int]:

@@ -204,7 +204,9 @@ def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena
         records.extend((kernel, 8 * len(template), step.units, step.grain, flags))
         parallel |= not flags & (SERIAL | HOST) and step.units > step.grain
         for word in step.args:
-            if isinstance(word, Address):
+            if type(word) is int:
+                template.append(word)
+            elif isinstance(word, Address):
                 buffer = word.buffer
                 if buffer == ARENA and has_arena:
                     buffer = n_buffers

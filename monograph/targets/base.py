@@ -12,7 +12,8 @@ class KernelInfo:
     """One kernel call of a plan.
 
     `ops` are the ops fused into it, `outputs` the types it writes ("float32[64, 10]"); `flops` and `nbytes` are estimates of its
-    arithmetic and of the memory it touches; `ir` and `assembly` write its code out when asked.
+    arithmetic and of the memory it touches; `ir` and `assembly` write its code out when asked. `lines` are the user's lines that asked for
+    what it writes, where they were noted: of compiled functions, and under a profiler with `with_stack`.
     """
 
     name: str
@@ -25,3 +26,4 @@ class KernelInfo:
     ir: Callable[[], str]
     assembly: Callable[[], str]
     key: Any = None  # the kernel's structure: what its code depends on
+    lines: tuple[str, ...] = ()

@@ -65,10 +65,10 @@ def test_copies() -> None:
 
 
 def test_symbols_of_two_captures_are_different_values() -> None:
-    with symbol.scope() as one:
-        a = Pair(1, (one.symbol("n", 3),))
-    with symbol.scope() as two:
-        b = Pair(1, (two.symbol("n", 5),))
+    one = symbol.Scope()
+    a = Pair(1, (one.symbol("n", 3),))
+    two = symbol.Scope()
+    b = Pair(1, (two.symbol("n", 5),))
     assert a.token != b.token
     assert a != b
     assert not one.constraints

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from monograph.core import knobs
 from monograph.core.dtype import int64
 from monograph.core.shape import broadcast_all, contiguous_strides
 from monograph.graph.node import Node
@@ -66,7 +67,7 @@ class Heavy:
         self.projections = projections
         self.outputs = outputs
         self.tails: dict[Node, Any] = {}  # heavy nodes that finish an elementwise unit too (see `epilogues`)
-        self.machine = Machine.of(cpu_features())
+        self.machine = Machine.of(cpu_features(), knobs.winograd.get())
 
     def view(self, node: Node) -> View:
         return self.fusion.view(node)

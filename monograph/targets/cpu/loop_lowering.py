@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
 from monograph.core.shape import contiguous_strides
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.ops import compare, elementwise, index, random, reduce, source
 from monograph.passes.domains import Sizes, spread
@@ -71,6 +74,11 @@ _TESTS = tuple(
 )
 
 
+def itself(node: Node) -> Node:
+    """The node."""
+    return node
+
+
 @dataclass
 class _Access:
     """An operand of the kernel: where it lies and how it is walked."""
@@ -104,6 +112,8 @@ class LoopWriter:
 
     # ---- instructions ----
     def emit(self, op: str, args: tuple[int, ...], dtype: str, attrs: tuple[Any, ...] = ()) -> int:
+        if op == "const" and isinstance(attrs[0], Sym):
+            return self.number(attrs[0], dtype)
         # Constants by their text: 1, 1.0 and True are equal in Python, 0.0 and -0.0 too.
         key = None if op in ("store", "reduce") else (op, args, dtype, str(attrs) if op == "const" else attrs)
         if key is not None and key in self.values:
@@ -117,6 +127,13 @@ class LoopWriter:
         else:
             self.cycles += cycles
         return len(self.instrs) - 1
+
+    def number(self, size: Sym, dtype: str) -> int:
+        """A size that is not known yet, as a value: it is read from memory."""
+        node = self.fusion.number(size)
+        at = self.operand(_Access(Ref(node), "int64", (0,) * len(self.sizes), 8, key=(node, 0)))
+        value = self.emit("load", (), "int64", (at, "row") if self.unit.reduced else (at,))
+        return value if dtype == "int64" else self.emit("cast", (value,), dtype)
 
     def operand(self, access: _Access) -> int:
         key = (access.key, access.strides, access.extras, access.written)
@@ -277,7 +294,7 @@ class LoopWriter:
         return value if root.dtype.name == "int64" else self.emit("cast", (value,), "int64")
 
     # ---- the kernel ----
-    def finish(self) -> PlannedStep:
+    def finish(self) -> LoopOutline:
         dims = [[i] for i in self.order]
         kept = len(self.kept)
         walks = [a.strides for a in self.accesses] + self.index_strides
@@ -303,32 +320,16 @@ class LoopWriter:
             spilling = replace(spec, spill=True)
             if scratch_bytes(spilling, sizes) <= SPILL_BYTES:
                 spec = spilling
-        byte_strides = [[x * a.itemsize for x in s] for a, s in zip(self.accesses, strides, strict=True)]
-        error = ErrorWords(self.checked) if self.checked is not None else None
-        words = arg_words(spec, sizes, [(a.ref, s, list(a.extras)) for a, s in zip(self.accesses, byte_strides, strict=True)], error)
-        count = units(spec, sizes)
-        total = prod(sizes)
-        work = total * (self.cycles / 8 + 0.5) + prod(sizes[:kept]) * self.row_cycles / 8
-        per_unit = max(1.0, work / max(1, count))
-        grain = max(1, int(GRAIN_CYCLES / per_unit))
-        if not reduced and kept == 1:
-            grain = max(256, (grain + 255) // 256 * 256)
-        reads = list(dict.fromkeys(a.ref.node for a in self.accesses if not a.written))
-        writes = [a.ref.node for a in self.accesses if a.written]
-        moved = sum(_touched(sizes, s) * a.itemsize for a, s in zip(self.accesses, strides, strict=True))
-        return PlannedStep(
-            loop_source(spec),
-            words,
-            count,
-            grain,
-            reads,
-            writes,
-            scratch_bytes(spec, sizes),
-            int(total * self.cycles),
-            moved,
-            "reduce" if reduced else "map",
-            tuple(n.op.name for n in self.unit.nodes),
+        return LoopOutline(
+            spec,
+            sizes,
+            [(a.ref, [x * a.itemsize for x in s], a.extras, a.itemsize) for a, s in zip(self.accesses, strides, strict=True)],
+            self.checked,
+            (self.cycles, self.row_cycles),
+            [a.ref.node for a in self.accesses if a.written],
+            list(dict.fromkeys(a.ref.node for a in self.accesses if not a.written)),
             self.reusable(),
+            tuple(n.op.name for n in self.unit.nodes),
         )
 
     def reusable(self) -> list[Node]:
@@ -345,8 +346,76 @@ class LoopWriter:
         return out
 
 
-def _touched(sizes: list[int], strides: list[int]) -> int:
-    return prod(n for n, s in zip(sizes, strides, strict=True) if s)
+@dataclass(eq=False)
+class LoopOutline:
+    """A loop kernel and what it runs on. Its sizes and strides may be symbolic: `step` takes what says how large they are."""
+
+    spec: LoopKernel
+    sizes: list[Any]
+    operands: list[tuple[Ref, list[Any], tuple[tuple[Any, Any], ...], int]]  # where, byte strides, (byte stride, size) of gathers, itemsize
+    checked: Node | None
+    cycles: tuple[float, float]  # of the work done for each element, and for each row
+    writes: list[Node]
+    reads: list[Node]
+    reusable: list[Node]
+    ops: tuple[str, ...]
+
+    @cached_property
+    def kernel(self) -> KernelSource:
+        return loop_source(self.spec)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All values it has to do with."""
+        return [*self.reads, *self.writes, *self.reusable, *([self.checked] if self.checked is not None else [])]
+
+    @property
+    def numbers(self) -> Iterator[Any]:
+        """Everything that `step` needs to know."""
+        yield from self.sizes
+        for ref, strides, extras, _ in self.operands:
+            yield ref.offset
+            yield from strides
+            for pair in extras:
+                yield from pair
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a size is symbolic."""
+        return any(isinstance(x, Sym) for x in self.numbers)
+
+    def step(self, n: Callable[[Any], int] = int, node: Callable[[Node], Node] = itself) -> PlannedStep:
+        """The step, with `n` for the number that a size is and `node` for the node that another one has become."""
+        spec, sizes = self.spec, [n(s) for s in self.sizes]
+        operands: list[Any] = []
+        moved = 0
+        for ref, strides, extras, itemsize in self.operands:
+            known = [n(s) for s in strides]
+            operands.append((Ref(node(ref.node), n(ref.offset)), known, [(n(stride), n(size)) for stride, size in extras]))
+            moved += prod([size for size, s in zip(sizes, known, strict=True) if s]) * itemsize
+        error = ErrorWords(node(self.checked)) if self.checked is not None else None
+        words = arg_words(spec, sizes, operands, error)
+        count = units(spec, sizes)
+        total = prod(sizes)
+        per_element, per_row = self.cycles
+        work = total * (per_element / 8 + 0.5) + prod(sizes[: spec.kept]) * per_row / 8
+        grain = max(1, int(GRAIN_CYCLES / max(1.0, work / max(1, count))))
+        if not spec.reduced and spec.kept == 1:
+            grain = max(256, (grain + 255) // 256 * 256)
+        return PlannedStep(
+            self.kernel,
+            words,
+            count,
+            grain,
+            [node(x) for x in self.reads],
+            [node(x) for x in self.writes],
+            scratch_bytes(spec, sizes),
+            int(total * per_element),
+            moved,
+            "reduce" if spec.reduced else "map",
+            self.ops,
+            [node(x) for x in self.reusable],
+        )
 
 
 def _collapse(dims: list[list[int]], kept: int, sizes: Sizes, walks: list[Sizes]) -> tuple[list[list[int]], int]:
@@ -418,8 +487,8 @@ def loop_source(spec: LoopKernel) -> KernelSource:
     return KernelSource.make("loop", (spec, width), emit)
 
 
-def lower_loop(unit: Unit, fusion: Fusion, stored: set[Node]) -> PlannedStep:
-    """The step of a loop unit."""
+def outline_loop(unit: Unit, fusion: Fusion, stored: set[Node]) -> LoopOutline:
+    """A loop unit, written; its step follows when its sizes are known."""
     lowering = LoopWriter(unit, fusion, stored)
     for node in unit.nodes:
         lowering.node(node)

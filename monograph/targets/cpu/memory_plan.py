@@ -61,12 +61,11 @@ def place(steps: Sequence[PlannedStep], fixed: set[Node]) -> tuple[dict[Node | T
     A step's result takes over the memory of an input that dies there, where the step allows it.
     """
     last: dict[Node | TempBuffer, int] = {}
-    first: dict[Node | TempBuffer, int] = {}
-    for i, step in enumerate(steps):
-        for thing in _touched(step):
+    touched = [_touched(step) for step in steps]
+    for i, things in enumerate(touched):
+        for thing in things:
             if thing not in fixed:
                 last[thing] = i
-                first.setdefault(thing, i)
     free = _Free()
     offsets: dict[Node | TempBuffer, int] = {}
     held: dict[Node | TempBuffer, int] = {}
@@ -74,7 +73,7 @@ def place(steps: Sequence[PlannedStep], fixed: set[Node]) -> tuple[dict[Node | T
     for thing, i in last.items():
         ending.setdefault(i, []).append(thing)
     for i, step in enumerate(steps):
-        for thing in _touched(step):
+        for thing in touched[i]:
             if thing in fixed or thing in offsets:
                 continue
             size = max(ALIGNMENT, (_size(thing) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -99,8 +98,11 @@ def _size(thing: Node | TempBuffer) -> int:
 def _touched(step: PlannedStep) -> list[Node | TempBuffer]:
     out: dict[Node | TempBuffer, None] = {}
     for w in step.words:
-        if isinstance(w, Ref):
+        kind = type(w)
+        if kind is int:
+            continue
+        if kind is Ref:
             out[w.node] = None
-        elif isinstance(w, TempBuffer):
+        elif kind is TempBuffer:
             out[w] = None
     return list(out)

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
 from ctypes import memmove
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from monograph.core import knobs
 from monograph.core.dtype import FLOAT8, bfloat16, by_name
+from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, MonographError
 from monograph.core.shape import numel
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node, provenance
 from monograph.graph.op import Trait
 from monograph.ops import compare, contraction, movement, source
-from monograph.passes.fuse import ASSEMBLE, GATHER, HEAVY, POINT, PROJECT, REDUCE, SOURCE, VIEW, VIRTUAL, Fusion, fuse
+from monograph.passes.fuse import ASSEMBLE, GATHER, HEAVY, POINT, PROJECT, REDUCE, SOURCE, VIEW, VIRTUAL, Unit, fuse
 from monograph.passes.graph import Graph, extract, quiet, rewrite
 from monograph.passes.pipeline import optimise, pipeline
 from monograph.passes.views import View, materialise_reshapes, resolve
 from monograph.runtime.buffers import Buffer
+from monograph.runtime.observing import observing
 from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
 from monograph.targets.base import KernelInfo
 from monograph.targets.cpu import pool_lowering
 from monograph.targets.cpu.epilogues import absorb
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
-from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, is_pointwise, lower_loop
+from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, LoopOutline, is_pointwise, outline_loop
 from monograph.targets.cpu.memory_plan import place, size_of
+from monograph.targets.cpu.packed_weights import PackedWeights
 from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
-from monograph.targets.llvm.kernels.call import ConstBuffer, TempBuffer
+from monograph.targets.llvm.kernels.call import ConstBuffer, KernelSource, TempBuffer
 from monograph.targets.llvm.loop_index import ZERO_DIVISOR
 
 RULE_FILES = (pool_lowering,)  # importing them registers their rules
@@ -127,40 +133,63 @@ def ready(graph: Graph) -> Graph:
     return Graph(graph.sources, graph.scalars, tuple(outputs))
 
 
-class CpuPlan:
-    """A compiled graph. `run` is one native call."""
+def prepared(sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Graph:
+    """The graph between live nodes, cut loose and optimised for this target."""
+    return optimise(extract(sources, scalars, outputs), pipeline(keeps), _ladder())
 
-    def __init__(self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> None:
-        watch = _ladder()
-        with quiet():
-            graph = extract(sources, scalars, outputs)
-            graph = optimise(graph, pipeline(keeps), watch)
-            graph = ready(graph)
-            fusion = fuse(graph, kind_of)
-            steps = self._lower(graph, fusion)
-        self._layout(graph, steps)
-        # The plan keeps no node alive: a cached one may outlive many programs.
-        self.steps = [_info(s) for s in steps]
 
-    def _lower(self, graph: Graph, fusion: Fusion) -> list[PlannedStep]:
+class Lowering:
+    """A graph cut into units of work, in an order in which they can run."""
+
+    def __init__(self, graph: Graph, number: Callable[[Sym], Node] | None = None) -> None:
+        self.graph = graph = ready(graph)
+        self.fusion = fuse(graph, kind_of)
+        if number is not None:
+            self.fusion.number = number
         projections: dict[Node, dict[int, Node]] = {}
         for node in graph.nodes():
             if node.op is source.project:
                 projections.setdefault(node.inputs[0], {})[node.attrs.index] = node  # type: ignore[attr-defined]
-        heavy = Heavy(fusion, projections, graph.outputs)
-        stored = set(fusion.stored)
-        steps: list[PlannedStep] = []
-        for unit in absorb(fusion, stored, heavy):
-            if unit.kind == "loop":
-                step = lower_loop(unit, fusion, stored)
-                if step.units and step.writes:
-                    steps.append(step)
-            else:
-                steps += [s for s in lower_heavy(heavy, unit.nodes[0]) if s.units]
-        return steps
+        self.heavy = Heavy(self.fusion, projections, graph.outputs)
+        self.stored = set(self.fusion.stored)
+        self.units = absorb(self.fusion, self.stored, self.heavy)
+
+    def outline(self, unit: Unit) -> LoopOutline | None:
+        """The kernel of a loop unit, None if nobody would see what it does."""
+        made = outline_loop(unit, self.fusion, self.stored)
+        return made if made.writes else None
+
+    def steps(self) -> list[PlannedStep]:
+        """All steps of the graph."""
+        out: list[PlannedStep] = []
+        for unit in self.units:
+            if unit.kind != "loop":
+                out += lower_heavy(self.heavy, unit.nodes[0])
+            elif (outline := self.outline(unit)) is not None:
+                out.append(outline.step())
+        return out
+
+
+class CpuPlan:
+    """A compiled graph. `run` is one native call."""
+
+    def __init__(self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> None:
+        with quiet():
+            lowering = Lowering(prepared(sources, scalars, outputs))
+            steps = lowering.steps()
+        self._layout(lowering.graph, steps)
+
+    @classmethod
+    def of(cls, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any] = ()) -> CpuPlan:
+        """The plan of steps that are made already. `numbers` are the values of the last scalars of the graph, which a run is not given."""
+        plan = cls.__new__(cls)
+        plan._layout(graph, steps, numbers)
+        return plan
 
     # ---- memory and code ----
-    def _layout(self, graph: Graph, steps: list[PlannedStep]) -> None:
+    def _layout(self, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any] = ()) -> None:
+        steps = [s for s in steps if s.units]
+        self._numbers = tuple(numbers)
         where: dict[Node, tuple[int, int]] = {}  # node -> (buffer, byte offset)
         for i, s in enumerate(graph.sources):
             where[s] = (i, 0)
@@ -205,7 +234,7 @@ class CpuPlan:
         program_steps = [
             Step(
                 s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name],
-                [address(w) for w in s.words],
+                [w if type(w) is int else address(w) for w in s.words],
                 s.units,
                 s.grain,
                 0,
@@ -216,17 +245,29 @@ class CpuPlan:
         self._scalars = struct.Struct(layout).pack if graph.scalars else None
         self._converts = [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
-        self.program = Program(
-            native_entry(), program_steps, at_errors + (1 if self.checked else 0), scratch_bytes=max((s.scratch for s in steps), default=0),
-            arena_bytes=arena_bytes, keep=self.constants,
-        )  # fmt: skip
+        made = {"scratch_bytes": max((s.scratch for s in steps), default=0), "arena_bytes": arena_bytes, "keep": self.constants}
+        n_buffers = at_errors + (1 if self.checked else 0)
+        self.program = Program(native_entry(), program_steps, n_buffers, **made)
+        self._packed = PackedWeights.of(native_entry(), steps, program_steps, graph.sources, made, n_buffers)
         self._dummy = Buffer(8)
+        # The plan keeps no node alive: a cached one may outlive many programs.
+        self._shown = [
+            (s.kernel, s.kind, s.ops, [(n.dtype, n.shape) for n in s.writes], s.units, s.flops, s.nbytes, _lines(s.writes)) for s in steps
+        ]
 
     # ---- running ----
     def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
         """See engine.plans.Plan."""
         outputs, addresses, keep = self._prepare(sources, scalars)
-        self.program.run(addresses)
+        if observing.kernels is None:
+            kept = self._packed.use(sources) if self._packed is not None else None
+            if kept is None:
+                self.program.run(addresses)
+            else:
+                kept.program.run([*addresses, kept.memory.ptr])
+        else:
+            start = time.perf_counter_ns()
+            observing.kernels(self, start, self.program.profile(addresses))
         if self.checked:
             self._check(keep[-1])
         return outputs
@@ -237,7 +278,7 @@ class CpuPlan:
         if self._scalars is not None:
             block = Buffer(self._scalar_bytes)
             keep.append(block)
-            packed = self._scalars(*[c(v) for c, v in zip(self._converts, scalars, strict=True)])
+            packed = self._scalars(*[c(v) for c, v in zip(self._converts, (*scalars, *self._numbers), strict=True)])
             memmove(block.ptr, packed, len(packed))
             addresses.append(block.ptr)
         else:
@@ -263,6 +304,11 @@ class CpuPlan:
         """The kernel calls of one run, in order."""
         return self.steps
 
+    @cached_property
+    def steps(self) -> list[KernelInfo]:
+        """See `describe`."""
+        return [_info(*shown) for shown in self._shown]
+
     def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
         """Runs once and returns the nanoseconds of every kernel call."""
         _, addresses, keep = self._prepare(sources, scalars)
@@ -284,26 +330,31 @@ def _refusal(node: Node) -> str:
         f"is out of bounds for dimension {dims[0]} with size {sizes} ({node.op.name} of a tensor of shape "
         f"{list(x.shape)}{', recorded at ' + line if line else ''})"
     )
-    return "index {value} " + text.replace("{", "{{").replace("}", "}}")
+    start = "index out of range in self: " if node.op.name == "index_select" else ""  # torch's words, of embedding too
+    return start + "index {value} " + text.replace("{", "{{").replace("}", "}}")
 
 
-def _info(step: PlannedStep) -> KernelInfo:
-    outputs = tuple(f"{n.dtype.name}[{', '.join(map(str, n.shape))}]" for n in step.writes)
-    kernel = step.kernel
+def _lines(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The user's lines that asked for these values, where they are known."""
+    return tuple(dict.fromkeys(filter(None, map(provenance, nodes))))
+
+
+def _info(
+    kernel: KernelSource | HostKernel,
+    kind: str,
+    ops: tuple[str, ...],
+    written: list[tuple[DType, Any]],
+    n_units: int,
+    flops: int,
+    nbytes: int,
+    lines: tuple[str, ...],
+) -> KernelInfo:  # fmt: skip
+    outputs = tuple(f"{dtype.name}[{', '.join(map(str, shape))}]" for dtype, shape in written)
     if isinstance(kernel, HostKernel):
         note = "the reference, in Python"
-        return KernelInfo("host", step.kind, step.ops, outputs, step.units, step.flops, step.nbytes, lambda: note, lambda: note)
+        return KernelInfo("host", kind, ops, outputs, n_units, flops, nbytes, lambda: note, lambda: note, None, lines)
     return KernelInfo(
-        kernel.name,
-        step.kind,
-        step.ops,
-        outputs,
-        step.units,
-        step.flops,
-        step.nbytes,
-        kernel.text,
-        lambda: jit().assembly(kernel.text()),
-        kernel.key,
+        kernel.name, kind, ops, outputs, n_units, flops, nbytes, kernel.text, lambda: jit().assembly(kernel.text()), kernel.key, lines
     )
 
 

@@ -36,19 +36,23 @@ class Features(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the planners and templates need to know of a processor. `threads` shapes the units of work only, never a result."""
+    """What the planners and templates need to know of a processor. `threads` shapes the units of work only, never a result.
+
+    `winograd`: whether 3x3 convolutions may be computed by Winograd's algorithm where that is estimated to be faster.
+    """
 
     vector_bytes: int = 32
     vector_registers: int = 16
     l1_bytes: int = 32 << 10
     l2_bytes: int = 512 << 10
     threads: int = 1
+    winograd: bool = False
 
     @staticmethod
-    def of(features: Features) -> Machine:
+    def of(features: Features, winograd: bool = False) -> Machine:
         """The machine of a feature record."""
         few = features.architecture in ("x86_64", "amd64", "i686") and features.vector_bytes < 64
-        return Machine(features.vector_bytes, 16 if few else 32, features.l1d, features.l2, features.cores)
+        return Machine(features.vector_bytes, 16 if few else 32, features.l1d, features.l2, features.cores, winograd)
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of this size in one vector register."""

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from monograph.targets.llvm.kernels.call import ConstBuffer, KernelCall, Machine, TempBuffer, Word, round_up
+from monograph.targets.llvm.kernels.conv_columns_plan import columns_cost, fits, plan_columns_forward, plan_columns_input
 from monograph.targets.llvm.kernels.conv_geometry import ConvShape, Geometry, backward_geometry, forward_geometry, three
 from monograph.targets.llvm.kernels.conv_taps import CONV_WORDS, WEIGHT_WORDS, conv_kernel, weight_kernel
+from monograph.targets.llvm.kernels.depthwise_plan import fits_depthwise, plan_depthwise
 from monograph.targets.llvm.kernels.element import itemsize, narrow
 from monograph.targets.llvm.kernels.epilogue import Epilogue, identity, stage_bytes
 from monograph.targets.llvm.kernels.gemm import GemmSpec
 from monograph.targets.llvm.kernels.gemm_plan import Matrix, plan_gemm
 from monograph.targets.llvm.kernels.micro import Tile, tile_for
+from monograph.targets.llvm.kernels.winograd_plan import Plane, choose, plan_winograd
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,21 @@ def _plan(
         return []
     if set(shape.kernel) == {1} and set(shape.stride) == {1} and not any(shape.padding) and shape.out == shape.size:
         return _plan_pointwise(spec, shape, backward, source, w, result, operands, machine)
+    if fits_depthwise(dtype, shape, machine):
+        return plan_depthwise(dtype, spec.epilogue, shape, backward, source, w, result, operands, machine)
+    cost = _direct_cost(g, dtype, shape, channels, reduced, machine)
+    if fits(dtype, shape) and (other := columns_cost(shape, "input" if backward else "forward", machine, dtype)) < cost:
+        cost, by_columns = other, True
+    else:
+        by_columns = False
+    if machine.winograd and _winograd_fits(spec, shape, backward):
+        padding = tuple(2 - n for n in shape.padding) if backward else shape.padding
+        plane = Plane(shape.batch, reduced, channels, g.source[1:], g.result[1:], (padding[0], padding[1]), backward)
+        if m := choose(plane, cost, machine):
+            return plan_winograd(m, spec.epilogue, plane, source, w, result, operands, machine)
+    if by_columns:
+        plan = plan_columns_input if backward else plan_columns_forward
+        return plan(dtype, spec.epilogue, shape, source, w, result, operands, machine)
     tile_rows = 1 if channels == 1 else 4
     tile = tile_for(dtype, machine, tile_rows)
     b = _blocks(g, channels, reduced, tile, machine, shape.batch * groups * g.result[0] * -(-channels // 128))
@@ -189,6 +207,27 @@ def _plan(
     grain = max(1, 200_000 * n_units // max(1, shape.flops))
     kernel = conv_kernel(dtype, spec.epilogue, machine, tile_rows)
     return [weight_call, KernelCall(kernel, words, n_units, grain, pointers_at + 8 * len(spec.tail.operands) + 64, shape.flops, moved)]
+
+
+DIRECT_SHARE = 0.88  # of its peak that direct convolution reaches on full vectors
+PER_WEIGHT = 36  # what packing a weight costs, in operations. Counted half: constant weights are packed once, others for every call
+
+
+def _direct_cost(g: Geometry, dtype: str, shape: ConvShape, channels: int, reduced: int, machine: Machine) -> float:
+    """The estimated cost of direct convolution, in operations at full speed: tiles are filled up image by image."""
+    tile = tile_for(dtype, machine, 1 if channels == 1 else 4)
+    rows, columns = -(-g.result[1] // g.out_h), -(-g.result[2] // g.out_w)
+    positions = round_up((rows - 1) * g.pitch(columns, True) + columns, tile.columns)
+    per_channel = shape.batch * g.result[0] * positions * sum(len(phase.taps) for phase in g.phases)
+    weights = channels * reduced * sum(len(phase.taps) for phase in g.phases)
+    return shape.groups * (2 * reduced * round_up(channels, tile.rows) * per_channel / DIRECT_SHARE + PER_WEIGHT * weights)
+
+
+def _winograd_fits(spec: ConvSpec, shape: ConvShape, backward: bool) -> bool:
+    """Whether a convolution is one that Winograd's algorithm computes: two dims, 3x3, no steps, dense in channels."""
+    plain = shape.kernel == (3, 3) and set(shape.stride) == set(shape.dilation) == {1}
+    sizes = all(o == n + 2 * q - 2 for o, n, q in zip(shape.out, shape.size, shape.padding, strict=True))
+    return spec.dtype == "float32" and plain and sizes and shape.groups == 1 and (not backward or max(shape.padding) <= 2)
 
 
 def _plan_pointwise(

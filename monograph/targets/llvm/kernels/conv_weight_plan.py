@@ -5,13 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from monograph.targets.llvm.kernels.call import ConstBuffer, KernelCall, Machine, TempBuffer, Word, round_up
+from monograph.targets.llvm.kernels.conv_columns_plan import columns_cost, fits, plan_columns_weight
 from monograph.targets.llvm.kernels.conv_geometry import ConvShape, forward_geometry
 from monograph.targets.llvm.kernels.conv_plan import ConvSpec, copy_words, tap_offset
 from monograph.targets.llvm.kernels.conv_weight import REDUCE_WORDS, WGRAD_WORDS, reduce_kernel, weight_gradient_tiles, wgrad_kernel
+from monograph.targets.llvm.kernels.depthwise_plan import fits_depthwise, plan_depthwise_weight
 from monograph.targets.llvm.kernels.element import itemsize
 
 MOST_CHUNKS = 16
+PER_TILE = 10  # what starting and ending a register tile costs, in steps of its sum
 PARTIAL_BYTES = 8 << 20  # all partial gradients together
+
+
+def _direct_cost(shape: ConvShape, machine: Machine, dtype: str) -> float:
+    """The estimated cost of the direct kernel, in operations at full speed: every image begins its sums anew, rows are filled up."""
+    g, outputs, channels = forward_geometry(shape), shape.out_channels // shape.groups, shape.channels // shape.groups
+    tiles = weight_gradient_tiles(dtype, outputs, machine)
+    steps = (g.result[1] - 1) * g.pitch(g.result[2], True) + g.result[2] + PER_TILE
+    rows, columns = round_up(channels * len(g.phases[0].taps), tiles.tile.rows), round_up(outputs, tiles.panel.columns)
+    return 2.0 * shape.groups * shape.batch * g.result[0] * steps * rows * columns * (4 if tiles.dot else 1)
 
 
 def plan_conv_backward_weight(
@@ -25,6 +37,10 @@ def plan_conv_backward_weight(
     outputs, channels, taps = shape.out_channels // groups, shape.channels // groups, len(g.phases[0].taps)
     if not outputs or not channels or not taps:
         return []
+    if fits_depthwise(dtype, shape, machine):
+        return plan_depthwise_weight(dtype, shape, x, dy, dw, machine)
+    if fits(dtype, shape) and columns_cost(shape, "weight", machine, dtype) < _direct_cost(shape, machine, dtype):
+        return plan_columns_weight(dtype, shape, x, dy, dw, machine)
     tiles = weight_gradient_tiles(dtype, outputs, machine)
     tile, columns = tiles.tile, tiles.panel.columns
     panels, rows = -(-outputs // columns), channels * taps

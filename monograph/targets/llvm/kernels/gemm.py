@@ -23,9 +23,9 @@ BATCH_DIMS = 3
 B_PACKED, B_IN_PLACE, B_PACK_HERE = 0, 1, 2
 
 GEMM_WORDS = Layout(
-    "a*", "rsa", "csa", "b*", "rsb", "csb", "b_mode", "c*", "ldc", "m", "n", "k", "k_block", "k_blocks", "row_units", "column_units",
-    "batch1", "batch2", "a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2", "pack_a", "panel_at", "partial_at", "partial_ld",
-    "stage_at", "pointers_at",
+    "a*", "a_tile", "rsa", "csa", "b*", "rsb", "csb", "b_mode", "c*", "ldc", "m", "n", "k", "k_block", "k_blocks", "row_units",
+    "column_units", "batch1", "batch2", "a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2", "pack_a", "panel_at", "partial_at",
+    "partial_ld", "stage_at", "pointers_at",
 )  # fmt: skip
 OPERAND_WORDS = 2 + BATCH_DIMS  # pointer, row stride, batch strides: for each epilogue operand, after GEMM_WORDS
 PACK_WORDS = Layout("dst*", "src*", "rsb", "csb", "n", "k", "k_block", "panels", "batch_stride", "batch_bytes")
@@ -175,7 +175,7 @@ def _k_block(
         return f.smin(f.i64(tile.rows), f.sub(w["m"], f.mul(t, tile.rows)))
 
     def a_source(t: Val) -> Val:
-        return at(f, block.a, f.add(f.mul(f.mul(t, tile.rows), w["rsa"]), f.mul(k0, w["csa"])), dtype)
+        return at(f, block.a, f.add(f.mul(t, w["a_tile"]), f.mul(k0, w["csa"])), dtype)
 
     def pack_one(t: Val) -> None:
         dst = f.gep(scratch, f.mul(f.sub(t, block.t0), tile_elements), tile.ty)

@@ -71,9 +71,9 @@ def plan_gemm(
     if m == 1 and unit != "none":
         return [_plan_gemv(spec, n, k, a, b, c, operands, batch, unit, machine)]
     tile = tile_for(spec.dtype, machine)
-    k_block, k_blocks = _k_blocks(k, tile, machine)
+    k_block, k_blocks = cut_k(k, tile, machine)
     tiles, panels, batches = -(-m // tile.rows), -(-n // tile.columns), prod(batch)
-    row_units, column_units = _cut(tiles, panels, batches, k, k_block, tile, machine)
+    row_units, column_units = cut_work(tiles, panels, batches, k, k_block, tile, machine)
     shared = row_units > 1 and not any(b.batch)
     calls: list[KernelCall] = []
     work = 2 * m * n * k * batches
@@ -94,8 +94,8 @@ def plan_gemm(
     stage_at = partial_at + round_up(unit_tiles * tile.rows * partial_ld * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
     words = GEMM_WORDS.fill(
-        a=a.ref, rsa=a.row, csa=a.col, b=packed if shared else b.ref, rsb=b.row, csb=b.col, b_mode=b_mode, c=c.ref, ldc=c.row, m=m, n=n,
-        k=k,
+        a=a.ref, a_tile=tile.rows * a.row, rsa=a.row, csa=a.col, b=packed if shared else b.ref, rsb=b.row, csb=b.col, b_mode=b_mode,
+        c=c.ref, ldc=c.row, m=m, n=n, k=k,
         k_block=k_block, k_blocks=k_blocks, row_units=row_units, column_units=column_units, pack_a=int(pack_a), panel_at=panel_at,
         partial_at=partial_at, partial_ld=partial_ld, stage_at=stage_at, pointers_at=pointers_at, **_batch_words(batch, a, b, c),
     ) + _operand_words(operands)  # fmt: skip
@@ -170,8 +170,8 @@ def _plan_gemv(
     stage_at = partial_at + round_up((-(-groups // column_units) * COLUMN_GROUP + tile.lanes) * tile.item, 64)
     pointers_at = stage_at + stage_bytes(spec.tail)
     words = GEMM_WORDS.fill(
-        a=a.ref, rsa=a.row, csa=a.col, b=b.ref, rsb=b.row, csb=b.col, b_mode=B_IN_PLACE, c=c.ref, ldc=c.row, m=1, n=n, k=k, k_block=k,
-        k_blocks=1,
+        a=a.ref, a_tile=a.row, rsa=a.row, csa=a.col, b=b.ref, rsb=b.row, csb=b.col, b_mode=B_IN_PLACE, c=c.ref, ldc=c.row, m=1, n=n,
+        k=k, k_block=k, k_blocks=1,
         row_units=1, column_units=column_units, pack_a=0, panel_at=0, partial_at=partial_at, partial_ld=0, stage_at=stage_at,
         pointers_at=pointers_at, **_batch_words(batch, a, b, c),
     ) + _operand_words(operands)  # fmt: skip
@@ -201,7 +201,7 @@ def _aligned(strides: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) * (BATCH_DIMS - len(strides)) + strides
 
 
-def _k_blocks(k: int, tile: Tile, machine: Machine) -> tuple[int, int]:
+def cut_k(k: int, tile: Tile, machine: Machine) -> tuple[int, int]:
     """(size, count) of the blocks of k: a panel of B and a tile of A together fill most of the first-level cache. A function of k only."""
     most = max(32, machine.l1_bytes // ((tile.rows + tile.columns) * tile.item) // 8 * 8)
     count = max(1, -(-k // most))
@@ -209,7 +209,7 @@ def _k_blocks(k: int, tile: Tile, machine: Machine) -> tuple[int, int]:
     return size, max(1, -(-k // size))
 
 
-def _cut(tiles: int, panels: int, batches: int, k: int, k_block: int, tile: Tile, machine: Machine) -> tuple[int, int]:
+def cut_work(tiles: int, panels: int, batches: int, k: int, k_block: int, tile: Tile, machine: Machine) -> tuple[int, int]:
     """How many parts the row tiles and the panels are cut into."""
     block_tiles = max(4, machine.l2_bytes // 3 // (k_block * tile.rows * tile.item))
     block_panels = max(1, 4096 // tile.columns)

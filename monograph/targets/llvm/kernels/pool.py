@@ -96,20 +96,24 @@ def _over_planes(f: Fn, w: dict[str, Val], dtype: str, body: Callable[[Val, Val,
 
 
 def _over_outputs(f: Fn, w: dict[str, Val], lanes: int, visit: Callable[[Val, Val, int], None]) -> None:
-    """visit(oy, ox, n) for all outputs of a plane: n = `lanes` inside (the last vector of a row overlaps the one before), else n = 1."""
+    """visit(oy, ox, n) for all outputs of a plane: n = `lanes` inside (the last vector of a row overlaps the one before), half as many in
+    rows too short for that, else n = 1.
+    """
     low, high = inner_columns(f, w)
-    vectors = f.icmp("sge", f.sub(high, low), lanes)
-    left = f.select(vectors, low, w["out_w"])
-    last = f.sub(high, lanes)
+    inner, half = f.sub(high, low), max(1, lanes // 2)
+    left = f.select(f.icmp("sge", inner, half), low, w["out_w"])
 
     def row(oy: Val) -> None:
-        f.loop(0, left, 1, (), lambda ox: visit(oy, ox, 1))
-
-        def inside() -> None:
-            f.loop(low, f.add(last, lanes), lanes, (), lambda ox: visit(oy, f.smin(ox, last), lanes))
+        def vectors(n: int) -> None:
+            last = f.sub(high, n)
+            f.loop(low, f.add(last, n), n, (), lambda ox: visit(oy, f.smin(ox, last), n))
             f.loop(high, w["out_w"], 1, (), lambda ox: visit(oy, ox, 1))
 
-        either(f, vectors, inside)
+        f.loop(0, left, 1, (), lambda ox: visit(oy, ox, 1))
+        either(
+            f, f.icmp("sge", inner, lanes), lambda: vectors(lanes),
+            lambda: either(f, f.icmp("sge", inner, half), lambda: vectors(half)) if half > 1 else None,
+        )  # fmt: skip
 
     f.loop(0, w["out_h"], 1, (), row)
 

@@ -1,0 +1,335 @@
+"""Plans of many sizes: everything that does not depend on how large the dims are is done once, with symbolic sizes.
+
+A `CpuTemplate` is a graph with symbolic sizes, optimised, fused and with its loops written. `plan` fills in the sizes: it computes strides,
+units of work and places in memory, plans the products and convolutions, and nothing else. What was decided on the way because of the
+sizes at hand is written down by their `Scope`; for sizes where one of these answers would be another one, there is no plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from monograph.core.attrs import holds_symbols
+from monograph.core.dtype import int64
+from monograph.core.symbol import Scope, Sym
+from monograph.graph.node import Node, copy_provenance
+from monograph.ops import elementwise, movement, source
+from monograph.passes.fuse import Fusion
+from monograph.passes.graph import Graph, quiet, rewrite
+from monograph.passes.views import View
+from monograph.targets.cpu.epilogues import Tail
+from monograph.targets.cpu.heavy_lowering import Heavy, lower_heavy
+from monograph.targets.cpu.loop_lowering import LoopOutline
+from monograph.targets.cpu.plan import CpuPlan, Lowering, prepared
+from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.llvm.kernels.call import TempBuffer
+
+
+class Formulas:
+    """Symbolic sizes as one function of the named ones."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.sizes: dict[Sym, Sym] = {}
+        self._compute: Callable[..., Any] | None = None
+
+    def add(self, size: Any) -> None:
+        """Notes a size that will be asked for."""
+        if isinstance(size, Sym) and size not in self.sizes:
+            self.sizes[size] = size
+
+    def compile(self) -> None:
+        """Writes the function; nothing can be added after this."""
+        self._compute = function(self.names, "(" + "".join(f"{size!r}, " for size in self.sizes) + ")")
+
+    def at(self, values: Sequence[int]) -> Callable[[Any], int]:
+        """What numbers the sizes are for these values of the named ones."""
+        assert self._compute is not None
+        known: Mapping[Sym, int] = dict(zip(self.sizes, self._compute(*values), strict=True))
+        return lambda size: size if type(size) is int else known[size] if type(size) is Sym else int(size)
+
+
+def function(names: Sequence[str], expression: str) -> Callable[..., Any]:
+    """A Python function of sizes from an expression that `Sym` has written (names, numbers, + - * // and comparisons)."""
+    return eval(compile(f"lambda {', '.join(names)}: {expression}", "<sizes>", "eval"), {"__builtins__": {}})  # type: ignore[no-any-return]
+
+
+class CpuTemplate:
+    """A graph whose sizes are symbols of `scope`, made ready for any values of them. `names` are the named sizes, in order."""
+
+    def __init__(
+        self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node], scope: Scope, names: Sequence[str]
+    ) -> None:
+        self.numbers: dict[Sym, Node] = {}  # sizes that are values
+        with quiet():
+            graph = self._values(prepared(sources, scalars, outputs))
+            self.lowering = Lowering(graph, self._number)
+            self.graph = self.lowering.graph
+            self.work: list[LoopOutline | _HeavyWork] = []
+            for unit in self.lowering.units:
+                outline = self.lowering.outline(unit) if unit.kind == "loop" else _HeavyWork(unit.nodes[0], self.lowering.heavy)
+                if outline is not None:
+                    self.work.append(outline)
+        self.formulas = Formulas(names)
+        self._collect()
+        self.formulas.compile()
+        heavy = {work.node for work in self.work if isinstance(work, _HeavyWork)}  # these are made anew, with their inputs
+        self.fixed = {node for node in self._noted - heavy if not _is_open(node)}
+        self.ready: dict[LoopOutline, PlannedStep] = {}  # the steps that are the same for all sizes
+        for work in self.work:
+            if isinstance(work, LoopOutline) and not work.is_open and self.fixed.issuperset(work.nodes):
+                self.ready[work] = work.step()
+        held = " and ".join(f"({a} {r} {b})" for a, r, b in scope.constraints)
+        least = " and ".join(f"{name} >= {scope.least}" for name in names)
+        self.holds = function(names, f"{least} and {held}" if held else least)
+        scope.close()
+
+    # ---- making ----
+    def _number(self, size: Sym) -> Node:
+        found = self.numbers.get(size)
+        if found is None:
+            found = self.numbers[size] = source.number(size.hint, int64)
+        return found
+
+    def _values(self, graph: Graph) -> Graph:
+        """Constants that are sizes (the number of elements in a mean) become numbers that a run is given."""
+
+        def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+            if node.op is not source.full or not isinstance(node.attrs.value, Sym):  # type: ignore[attr-defined]
+                return None
+            number = self._number(node.attrs.value)  # type: ignore[attr-defined]
+            value = number if node.dtype is int64 else elementwise.cast(number, dtype=node.dtype)
+            return movement.expand(value, shape=node.shape) if node.shape else value
+
+        return rewrite(graph, rule)
+
+    def _collect(self) -> None:
+        add = self.formulas.add
+        self.number_sizes = list(self.numbers)
+        for size in self.number_sizes:
+            add(size)
+        self._noted: set[Node] = set()
+        for node in (*self.graph.sources, *self.graph.scalars, *self.graph.outputs):
+            self._note(node)
+        for work in self.work:
+            if isinstance(work, _HeavyWork):
+                self._note_heavy(work.node)
+                continue
+            for size in work.numbers:
+                add(size)
+            for node in work.nodes:
+                self._note(node)
+            if work.checked is not None:
+                for x in work.checked.inputs:
+                    self._note(x)
+
+    def _note(self, node: Node) -> None:
+        if node in self._noted:
+            return
+        self._noted.add(node)
+        for shape, _ in node.outputs:
+            for size in shape:
+                self.formulas.add(size)
+        for _, value in node.attrs.items():
+            self._note_value(value)
+
+    def _note_value(self, value: Any) -> None:
+        if isinstance(value, tuple):
+            for v in value:
+                self._note_value(v)
+        else:
+            self.formulas.add(value)
+
+    def _note_heavy(self, node: Node) -> None:
+        heavy = self.lowering.heavy
+        self._note(node)
+        for projection in heavy.projections.get(node, {}).values():
+            self._note(projection)
+        for x in node.inputs:
+            self._note(x)
+            v = heavy.view(x)
+            self._note(v.root)
+            for size in (*v.shape, *v.strides, v.offset):
+                self.formulas.add(size)
+        tail = heavy.tails.get(node)
+        if tail is not None:
+            self._note(tail.result)
+            for ref, strides in tail.operands:
+                self._note(ref.node)
+                self.formulas.add(ref.offset)
+                for s in strides:
+                    self.formulas.add(s)
+
+    # ---- filling in ----
+    def plan(self, values: Sequence[int]) -> CpuPlan | None:
+        """The plan for these values of the named sizes; None where what was decided for the others does not hold."""
+        if not self.holds(*values):
+            return None
+        filling = _Filling(self, self.formulas.at(values))
+        steps: list[PlannedStep] = []
+        with quiet():
+            for work in self.work:
+                if isinstance(work, _HeavyWork):
+                    steps += filling.heavy_steps(work)
+                else:
+                    steps.append(self.ready.get(work) or work.step(filling.n, filling.node))
+        graph, node = self.graph, filling.node
+        numbers = [self.numbers[size] for size in self.number_sizes]
+        known = Graph(
+            tuple(map(node, graph.sources)), (*map(node, graph.scalars), *map(node, numbers)), tuple(map(node, graph.outputs))
+        )
+        return CpuPlan.of(known, steps, [filling.n(size) for size in self.number_sizes])
+
+
+def _is_open(node: Node) -> bool:
+    """Whether the node's type or attributes depend on the symbols, or what an error would say of its inputs."""
+    if holds_symbols(node.attrs) or any(isinstance(size, Sym) for shape, _ in node.outputs for size in shape):
+        return True
+    return node.op.checks_values and any(_is_open(x) for x in node.inputs)
+
+
+class _HeavyWork:
+    """A node that is no loop, with all that its steps depend on: `key`, and the nodes whose values they read and write (`roles`).
+
+    Two with equal keys (the same layer, further up) have the same steps on other values.
+    """
+
+    def __init__(self, node: Node, heavy: Heavy) -> None:
+        self.node = node
+        self.roles: dict[Node, int] = {}
+        views = [heavy.view(x) for x in node.inputs]
+        tail = heavy.tails.get(node)
+        projections = heavy.projections.get(node, {})
+        self.key = (
+            node.op.number,
+            node.attrs,
+            node.dtype,
+            tuple([(self._role(v.root), _constant_of(v.root), x.dtype, v.shape, v.strides, v.offset)
+                   for v, x in zip(views, node.inputs, strict=True)]),
+            self._role(node),
+            tuple(sorted((i, self._role(p)) for i, p in projections.items())),
+            tail and (
+                repr(tail.epilogue), self._role(tail.result), tail.ops,
+                tuple([(self._role(r.node), r.offset, strides) for r, strides in tail.operands]),
+            ),
+        )  # fmt: skip
+
+    def _role(self, node: Node) -> int:
+        return self.roles.setdefault(node, len(self.roles))
+
+
+def _constant_of(node: Node) -> Any:
+    """What a node is if it lies nowhere in memory."""
+    return node.attrs if not node.inputs and node.op in (source.full, source.arange) else None
+
+
+class _Filling:
+    """The template's nodes with known sizes."""
+
+    def __init__(self, template: CpuTemplate, n: Callable[[Any], int]) -> None:
+        self.template, self.n = template, n
+        self.made: dict[Node, Node] = {}
+        self.originals: dict[Node, Node] = {}
+        self.planned: dict[Any, tuple[dict[Node, int], list[PlannedStep]]] = {}
+        self.heavy = Heavy(_Views(self), {}, ())
+
+    def node(self, node: Node) -> Node:
+        """The node as a value of known size. Inputs are left out, but where an error would tell of them: views say where they lie."""
+        found = self.made.get(node)
+        if found is None:
+            if node in self.template.fixed:
+                return node
+            inputs = tuple([self._known(x, ()) for x in node.inputs]) if node.op.checks_values else ()
+            found = self.made[node] = self._known(node, inputs)
+            copy_provenance(node, found)
+        return found
+
+    def _known(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        attrs = node.attrs
+        if holds_symbols(attrs):
+            attrs = type(attrs)(*[self._value(v) for _, v in attrs.items()])
+        if node.dtype is None:
+            shape: Any = tuple([(self._shape(s), d) for s, d in node.shape])
+        else:
+            shape = self._shape(node.shape)
+        return Node(node.op, inputs, attrs, shape, node.dtype)
+
+    def _shape(self, shape: tuple[Any, ...]) -> tuple[int, ...]:
+        n = self.n
+        return tuple([n(s) for s in shape])
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple([self._value(v) for v in value])
+        return self.n(value) if isinstance(value, Sym) else value
+
+    def view(self, known: Node) -> View:
+        """What a node of known size is a view of."""
+        v = self.template.lowering.fusion.view(self.originals[known])
+        return View(self.node(v.root), self._shape(v.shape), self._shape(v.strides), self.n(v.offset))
+
+    def heavy_steps(self, work: _HeavyWork) -> list[PlannedStep]:
+        """The steps of a node that is no loop, planned for its sizes: once for all nodes that are alike."""
+        first = self.planned.get(work.key)
+        if first is None:
+            steps = self._plan(work.node)
+            self.planned[work.key] = ({self.node(x): i for x, i in work.roles.items()}, steps)
+            return steps
+        roles, steps = first
+        mine = [self.node(x) for x in work.roles]
+        others: dict[Any, Any] = {x: mine[i] for x, i in roles.items()}
+        return [_on_others(step, others) for step in steps]
+
+    def _plan(self, node: Node) -> list[PlannedStep]:
+        heavy, given = self.heavy, self.template.lowering.heavy
+        inputs = []
+        for x in node.inputs:
+            known = self._known(x, ())  # one node for each place: two views of one value keep their own shapes
+            self.originals[known] = x
+            inputs.append(known)
+        made = self.node(node)
+        made.inputs = tuple(inputs)
+        heavy.projections[made] = {i: self.node(p) for i, p in given.projections.get(node, {}).items()}
+        tail = given.tails.get(node)
+        if tail is not None:
+            operands = [(Ref(self.node(r.node), self.n(r.offset)), self._shape(strides)) for r, strides in tail.operands]
+            heavy.tails[made] = Tail(tail.epilogue, operands, self.node(tail.result), tail.ops)
+        return lower_heavy(heavy, made)
+
+
+def _on_others(step: PlannedStep, others: dict[Any, Any]) -> PlannedStep:
+    """The same step on other values; `others` says which. Scratch memory of its own is made anew."""
+
+    def other(node: Node) -> Node:
+        found = others.get(node)
+        if found is None:
+            found = others[node] = Node(node.op, node.inputs, node.attrs, node.shape, node.dtype)
+        return found
+
+    words: list[Any] = []
+    for word in step.words:
+        kind = type(word)
+        if kind is Ref:
+            word = Ref(other(word.node), word.offset)
+        elif kind is TempBuffer:
+            word = others.get(word) or others.setdefault(word, TempBuffer(word.nbytes))
+        elif kind is ErrorWords:
+            word = ErrorWords(other(word.node))
+        words.append(word)
+    return replace(
+        step, words=words, reads=[other(x) for x in step.reads], writes=[other(x) for x in step.writes],
+        may_reuse=[other(x) for x in step.may_reuse],
+    )  # fmt: skip
+
+
+class _Views(Fusion):
+    """The one thing that rules ask of a fusion."""
+
+    def __init__(self, filling: _Filling) -> None:
+        super().__init__([], {}, {}, [])
+        self._filling = filling
+
+    def view(self, node: Node) -> View:
+        return self._filling.view(node)
