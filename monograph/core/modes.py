@@ -19,7 +19,10 @@ EAGER = knobs.eager.get()
 class Now:
     """What is switched on in one thread."""
 
-    __slots__ = ("anomaly", "autocast", "capture", "grad", "inference", "pending", "pending_bytes", "special")
+    __slots__ = (
+        "anomaly", "autocast", "capture", "grad", "inference", "lines", "pending", "pending_bytes", "sampling", "saving", "special",
+        "traced",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.grad = True
@@ -27,8 +30,12 @@ class Now:
         self.anomaly = False
         self.autocast: Any = None  # the low dtype that products and convolutions are cast to, see tensor/autocasting
         self.capture: Any = None  # the engine's capture in progress, told of every tensor that ops read
+        self.lines = False  # the user's line is noted for every node: anomaly mode, a capture, hooks on saved tensors, or a profiler asked
+        self.traced = False  # a profiler asked
+        self.saving: Any = None  # what hooks on saved tensors want called with every node on the tape, see autodiff/saving
         self.pending: list[Any] = []  # nodes recorded and not yet evaluated
         self.pending_bytes = 0  # bytes of new buffers that pending nodes may hold on to
+        self.sampling = False  # samples are being made: one differs from the next, so small work is done without a plan
         self.special = EAGER  # recording is not all: anomaly mode, the eager knob, or the op reads memory that NumPy may change soon
 
 
@@ -49,7 +56,9 @@ class Modes(threading.local):
     inference: Any = _forward("inference")
     anomaly: Any = property(lambda self: self.now.anomaly, lambda self, value: self._watch(value))
     autocast: Any = _forward("autocast")
-    capture: Any = _forward("capture")
+    capture: Any = property(lambda self: self.now.capture, lambda self, value: self._note_capture(value))
+    traced: Any = property(lambda self: self.now.traced, lambda self, value: self._trace(value))
+    saving: Any = property(lambda self: self.now.saving, lambda self, value: self._save(value))
     pending: Any = _forward("pending")
     pending_bytes: Any = _forward("pending_bytes")
 
@@ -59,6 +68,23 @@ class Modes(threading.local):
     def _watch(self, anomaly: bool) -> None:
         self.now.anomaly = anomaly
         self.now.special = anomaly or EAGER
+        self._settle_lines()
+
+    def _note_capture(self, capture: Any) -> None:
+        self.now.capture = capture
+        self._settle_lines()
+
+    def _trace(self, traced: bool) -> None:
+        self.now.traced = traced
+        self._settle_lines()
+
+    def _save(self, saving: Any) -> None:
+        self.now.saving = saving
+        self._settle_lines()
+
+    def _settle_lines(self) -> None:
+        now = self.now
+        now.lines = now.anomaly or now.traced or now.capture is not None or now.saving is not None
 
 
 MODES = Modes()

@@ -83,6 +83,8 @@ class Capture:
         self.refusals: list[str] = []
         self.generators: dict[int, Any] = {}
         self.wanted: list[Any] = []  # tensors that the function asked to be evaluated
+        self.conditions: list[tuple[str, Any, Callable[[Any], Any]]] = []  # what Python decided by run-time numbers
+        self.numbers: dict[Any, Any] = {}  # run-time numbers by where they stand
         self.constants: list[Node] = []
         self.recorded: list[Node] = []
         self._by_tensor: dict[int, Handle] = {}
@@ -125,6 +127,13 @@ class Capture:
         if reason not in self.refusals:
             self.refusals.append(reason)
 
+    def let_go(self) -> None:
+        """Forgets all nodes and tensors. The capture may live on in a circle of references until those are collected; values must not."""
+        for held in (self.handles, self.grads, self.inputs, self.lives, self.observations, self.wanted, self.constants, self.recorded):
+            held.clear()
+        for held in (self.argument_tensors, self._by_tensor, self._outer, self._alive):
+            held.clear()
+
     # ---- what tensor code tells ----
     def read(self, tensors: Iterable[Any]) -> None:
         """These tensors are about to be read."""
@@ -166,6 +175,10 @@ class Capture:
         self.lives.append((node, provider))
         self._ours.add(id(node))
         return node
+
+    def depends(self, where: str, owner: Any, read: Callable[[Any], Any]) -> None:
+        """Python looks at `read(owner)`: a replay needs the same answer."""
+        self.conditions.append((where, owner, read))
 
     def draws(self, generator: Any) -> None:
         """This random generator is about to be asked for numbers."""

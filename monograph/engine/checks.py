@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,11 @@ MISSING: Any = object()
 ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), DType, type, range, slice, types.EllipsisType))
 
 NUMBERS = (float, int, np.float64, np.float32, np.int64)  # what a run-time scalar may be given as
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether a value is a number, or a tuple of numbers."""
+    return type(value) in NUMBERS or (type(value) is tuple and bool(value) and all(type(v) in NUMBERS for v in value))
 
 
 def same_value(a: Any, b: Any) -> bool:
@@ -33,6 +39,11 @@ def same_value(a: Any, b: Any) -> bool:
     if isinstance(a, types.MethodType):
         return a.__self__ is b.__self__ and a.__func__ is b.__func__
     return isinstance(a, np.generic) and a.tobytes() == b.tobytes()
+
+
+def _kind(value: Any) -> Any:
+    """The type of a number, the types of a tuple of numbers."""
+    return tuple(map(type, value)) if type(value) is tuple else type(value)
 
 
 class Check:
@@ -81,7 +92,10 @@ class Names(Check):
 
 
 class Contents(Check):
-    """All elements of a list, deque or set, or all items of a dict; of the keys to `skip` only the type, where they hold numbers."""
+    """All elements of a list, deque or set, or all items of a dict; of the keys to `skip` only the type, where they hold numbers.
+
+    A parameter group is read by dict's own methods: it would take this for somebody's interest in its numbers.
+    """
 
     __slots__ = ("container", "elements", "keys", "skip")
 
@@ -93,9 +107,8 @@ class Contents(Check):
         c = self.container
         if not isinstance(c, dict):
             return [], list(c)
-        if self.skip:
-            return list(c), [type(v) if k in self.skip and type(v) in NUMBERS else v for k, v in c.items()]
-        return list(c), list(c.values())
+        items = dict.items(c) if hasattr(c, "tells_reads") else c.items()
+        return [k for k, _ in items], [_kind(v) if k in self.skip and is_numeric(v) else v for k, v in items]
 
     def same(self) -> bool:
         keys, elements = self._now()
@@ -112,16 +125,19 @@ class Contents(Check):
         if not isinstance(self.container, dict):
             return [f"{size} or not all(map(is_, {c}, {elements}))" if self.elements else size]
         keys = bind(self.keys)
-        same_keys = f"not all(map(is_, {c}, {keys}))"
         if not self.skip:
+            same_keys = f"not all(map(is_, {c}, {keys}))"
             return [f"{size} or {same_keys} or not all(map(is_, {c}.values(), {elements}))" if self.elements else size]
-        items = [
-            f"type({c}[{k!r}]) is not {elements}[{i}]"
-            if isinstance(self.elements[i], type) and k in self.skip
-            else f"{c}[{k!r}] is not {elements}[{i}]"
-            for i, k in enumerate(self.keys)
-        ]
-        return [f"{size} or {same_keys}", *items]
+        held = bind(functools.partial(dict.__getitem__, self.container))
+        tests = [f"{size} or not all(map(is_, {bind(functools.partial(dict.keys, self.container))}(), {keys}))"]
+        for i, (k, kind) in enumerate(zip(self.keys, self.elements, strict=True)):
+            if k not in self.skip:
+                tests.append(f"{held}({k!r}) is not {elements}[{i}]")
+            elif isinstance(kind, tuple):
+                tests.append(f"(*map(type, {held}({k!r})),) != {elements}[{i}]")
+            else:
+                tests.append(f"type({held}({k!r})) is not {elements}[{i}]")
+        return tests
 
 
 class Value(Check):

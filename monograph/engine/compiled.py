@@ -27,6 +27,7 @@ from monograph.engine.user_code import Tracer
 from monograph.graph.node import Node, topological
 
 SIGNATURES_KEPT = 64
+SIZES_CAPTURED_AT_ONCE = 3  # of further sizes only those that come twice are captured
 VARIANTS_KEPT = 8  # entries of one signature (train and eval, say) before the oldest goes
 RETRIES = (
     3  # captures in a row that changed Python's state (an optimiser's first step does) before a function counts as one that always does
@@ -50,8 +51,10 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], front: Front, is_tensor: Callable[[Any], bool], fullgraph: bool = False) -> None:
         self.function, self.front, self.is_tensor, self.fullgraph = function, front, is_tensor, fullgraph
         self.signatures: dict[Any, Signature] = {}
+        self.kinds: dict[Any, int] = {}  # how many signatures differ from others in sizes only
         self.reasons: list[str] = []  # why calls ran uncompiled
         self.captures = self.uncompiled_calls = 0
+        self._recent: Entry | None = None
         self._lock = threading.RLock()
 
     # ---- calling ----
@@ -75,6 +78,8 @@ class Compiled:
                             )
                         return self._capture(signature, entry, tensors, args, kwargs)
                     if result is not MISS:
+                        if entry is not self._recent:
+                            self._switch(entry)
                         return result
             if signature.given_up:
                 self.uncompiled_calls += 1
@@ -87,7 +92,25 @@ class Compiled:
             signature = self.signatures[key] = Signature(
                 [leaf for leaf in leaves if type(leaf) not in ATOMS and not (self.is_tensor(leaf) and not leaf._leaf_flag)]
             )
+            if not self.fullgraph and self._sizes_vary(key):
+                self.uncompiled_calls += 1
+                return self.function(*args, **kwargs)
         return self._capture(signature, None, tensors, args, kwargs)
+
+    def _switch(self, entry: Entry) -> None:
+        """Another entry than the one before has run: that one must not keep the values alive that its places had."""
+        if self._recent is not None:
+            self._recent.forget()
+        self._recent = entry
+
+    def _sizes_vary(self, key: tuple[Any, ...]) -> bool:
+        """Whether calls like this one have come with several other sizes: then sizes that come once are not worth a capture.
+
+        The uncompiled call finds its plans by the structure of what it records, whatever the sizes (see `engine.families`).
+        """
+        kind = tuple([(len(part[0]), *part[1:]) if type(part) is tuple and part and type(part[0]) is tuple else part for part in key])
+        self.kinds[kind] = seen = self.kinds.get(kind, 0) + 1
+        return seen > SIZES_CAPTURED_AT_ONCE
 
     def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry | None, list[Any]]:
         """The entry that a call with these arguments would replay (None if there is none), and the tensors among the arguments."""
@@ -137,12 +160,22 @@ class Compiled:
     # ---- capturing ----
     def _capture(self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
-            return self._capture_locked(signature, known, tensors, args, kwargs)
+            capture = Capture(tensors, self.fullgraph)
+            try:
+                return self._captured(capture, signature, known, tensors, args, kwargs)
+            finally:
+                capture.let_go()
+                evaluator.let_go()
 
-    def _capture_locked(
-        self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    def _captured(
+        self,
+        capture: Capture,
+        signature: Signature,
+        known: Entry | None,
+        tensors: list[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
-        capture = Capture(tensors, self.fullgraph)
         watch = Watch()
         tracer = Tracer(watch, capture.refuse)
         watch.root("function ", self.function)
@@ -158,6 +191,8 @@ class Compiled:
                 result = self.function(*args, **kwargs)
             ending = Ending(capture, watch, self.front, self.is_tensor)
             ending.look(result)
+        for condition in capture.conditions:
+            watch.condition(*condition)
         reason = next(iter([*capture.refusals, *watch.refusals]), "")
         changed = "" if reason else (watch.changed() or "")
         if not reason and not changed:
@@ -174,6 +209,7 @@ class Compiled:
                     signature.entries.insert(0, entry)
                     del signature.entries[VARIANTS_KEPT:]
                 signature.uncompiled = 0
+                self._switch(entry)
                 self._finish(capture, ending, entry, final)
                 return result
         return self._kept_uncompiled(signature, known, capture, reason, changed, result)
@@ -192,9 +228,16 @@ class Compiled:
             self._note(reason)
             ladder.show(1, lambda: f"{_name(self.function)} runs uncompiled: {reason}")
         self.uncompiled_calls += 1
+        self._evaluate_wanted(capture)
+        return result
+
+    @staticmethod
+    def _evaluate_wanted(capture: Capture) -> None:
+        """Computes what the function asked to be computed, as an uncompiled call would have. The capture's own list of nodes goes first:
+        what somebody holds counts as wanted, and every intermediate value would be kept."""
+        capture.recorded.clear()
         if capture.wanted:
             evaluator.evaluate([t._node if t._base is None else t._read() for t in capture.wanted])
-        return result
 
     def _bind(self, entry: Entry, tensors: list[Any], watch: Watch) -> None:
         """Arguments that are also reachable in another way must be the same at a replay; the others must not become so."""
@@ -208,8 +251,7 @@ class Compiled:
     def _finish(self, capture: Capture, ending: Ending, entry: Entry, final: Any) -> None:
         """Gives the first call its values, by the plan that the next calls will run."""
         if not isinstance(final, ClosedFinal):
-            if capture.wanted:
-                evaluator.evaluate([t._node if t._base is None else t._read() for t in capture.wanted])
+            self._evaluate_wanted(capture)
             return
         capture_inputs = [h.node for h in capture.handles if h.node.value is None]
         if capture_inputs:

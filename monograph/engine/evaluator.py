@@ -14,10 +14,13 @@ from typing import Any
 from monograph.core import knobs
 from monograph.core.errors import DeviceError, message_of
 from monograph.core.modes import MODES
-from monograph.engine.plans import Plan, make_plan
+from monograph.engine.families import find_plan
+from monograph.engine.interpreting import interpreted
+from monograph.engine.plans import Plan
 from monograph.graph.node import Node, provenance, topological
 from monograph.graph.op import Trait
 from monograph.ops import source
+from monograph.ops.few_numbers import drawn_at_once
 
 FREED = 2
 PENDING_BYTES = knobs.pending_megabytes.get() << 20
@@ -41,7 +44,10 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
     the gradients.
     """
     wanted = [n for n in wanted if n.value is None]
-    if not wanted:
+    if not wanted or (len(wanted) == 1 and drawn_at_once(wanted[0])):
+        return
+    if MODES.now.sampling and interpreted(wanted):
+        _drop_last()
         return
     with _lock:
         MODES.pending = _alive(MODES.pending)
@@ -147,6 +153,21 @@ def _alive(pending: list[Node]) -> list[Node]:
             kept.append(node)
     kept.reverse()
     return kept
+
+
+def _drop_last() -> None:
+    """`_alive` for what was recorded last, as far as nobody holds it: the rest may be long, and another's."""
+    pending = MODES.pending
+    while pending:
+        node = pending.pop()
+        if node.value is None and sys.getrefcount(node) > POPPED:
+            pending.append(node)
+            return
+
+
+def let_go() -> None:
+    """Drops what nobody can ask for any more from the list of pending work, and with it what that alone kept alive."""
+    MODES.pending = _alive(MODES.pending)
 
 
 def _pending_roots() -> list[Node]:
@@ -263,10 +284,10 @@ def structure(order: Sequence[Node], outputs: Sequence[Node]) -> tuple[Any, list
 def run(order: list[Node], outputs: list[Node]) -> None:
     """Computes `outputs` by a plan, made once per structure."""
     key, sources, scalars = structure(order, outputs)
-    key = (knobs.target.get(), key)
+    key = (knobs.planning(), key)
     plan = _plans.get(key)
     if plan is None:
-        plan = _plans.add(key, make_plan(sources, scalars, outputs), len(order))
+        plan = _plans.add(key, find_plan(order, sources, scalars, outputs, _has_value), len(order))
     try:
         values = plan.run([n.value for n in sources], [n.attrs.value for n in scalars])  # type: ignore[attr-defined]
     except IndexError as error:

@@ -134,7 +134,7 @@ class Program:
 
     def ready(self, values: Mapping[str, int]) -> _Ready:
         """The graph and its plan for these sizes."""
-        key = (knobs.target.get(), tuple(values.items()))
+        key = (knobs.planning(), tuple(values.items()))
         found = self._ready.get(key)
         if found is None:
             found = self._ready[key] = _Ready(self, from_text(self.graph, values))

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from monograph.engine.checks import ATOMS, MISSING, ArrayBytes, Check, Contents, Names, Value, cell_value, watched_cell
+from monograph.engine.checks import ATOMS, MISSING, ArrayBytes, Check, Contents, Names, Value, cell_value, is_numeric, watched_cell
 from monograph.engine.user_code import is_library, is_user_class
 
 LIMIT = 100_000  # containers and objects looked at before a function counts as too entangled to be watched
-LIVE_KEYS = frozenset(("lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"))
 
 
 class Epoch:
@@ -118,6 +117,10 @@ class Watch:
         self._add(Value(where, owner, name))
         self._queue.append((where, getattr(owner, name)))
         self._follow()
+
+    def condition(self, where: str, owner: Any, read: Callable[[Any], Any]) -> None:
+        """What Python has found by looking at a run-time number."""
+        self._add(Value(where, owner, read))
 
     def _name(self, where: str, space: Any, name: str, value: Any = MISSING) -> None:
         names = self._spaces.get(id(space))
@@ -225,16 +228,17 @@ class Watch:
             self._attributes(where + ".", m, self.names)
 
     def _optimizer(self, where: str, o: Any) -> None:
-        skip = frozenset() if "lr" in self.names and is_user_class(type(o)) else LIVE_KEYS
         groups = o.__dict__["param_groups"]
         self._add(Value(f"{where}.param_groups", o, "param_groups"))
         self._add(Value(f"{where}.state", o, "state"))
         self._add(Contents(f"{where}.param_groups", groups))
         for i, group in enumerate(groups):
+            # Numbers of a group that tells who reads them are watched as far as somebody does: the rest are run-time numbers.
+            skip = frozenset(k for k, v in dict.items(group) if is_numeric(v)) if hasattr(group, "tells_reads") else frozenset()
             self._add(Contents(f"{where}.param_groups[{i}]", group, skip))
             if skip:
                 self.at_exit.append(Contents(f"{where}.param_groups[{i}]", group))
-            for key, value in group.items():
+            for key, value in dict.items(group):
                 if key == "params":
                     self._add(Contents(f"{where}.param_groups[{i}]['params']", value))
                     self.parameters.extend(value)

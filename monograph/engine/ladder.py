@@ -54,10 +54,11 @@ def graph_text(sources: Sequence[Node], outputs: Sequence[Node], names: dict[Nod
 
 
 def table(kernels: Sequence[Any], times: Sequence[int] | None = None, peak: Any = None) -> str:
-    """Kernel calls in rows: what is fused, bytes and FLOPs; with times also rates and the share of what the machine could do."""
+    """Kernel calls in rows: what is fused, bytes and FLOPs; with times also rates, and with the machine's limits what binds each kernel
+    (arithmetic or memory), the time that this limit allows, and the share of it that is reached."""
     head = ["", "kernel", "what", "writes", "MB", "MFLOP"]
     if times is not None:
-        head += ["us", "GB/s", "GFLOP/s", *(["of peak"] if peak is not None else [])]
+        head += ["us", "GB/s", "GFLOP/s", *(["bound by", "limit us", "of peak"] if peak is not None else [])]
     rows = [head]
     for i, k in enumerate(kernels):
         ops = " ".join(k.ops)
@@ -73,21 +74,33 @@ def table(kernels: Sequence[Any], times: Sequence[int] | None = None, peak: Any 
             ns = max(times[i], 1)
             row += [f"{ns / 1000:.1f}", f"{k.nbytes / ns:.1f}", f"{k.flops / ns:.1f}"]
             if peak is not None:
-                row.append(f"{share(k, ns, peak):.0%}")
+                row += [bound_by(k, peak), f"{limit(k, peak) * 1e6:.1f}", f"{share(k, ns, peak):.0%}"]
         rows.append(row)
     widths = [max(len(r[c]) for r in rows) for c in range(len(head))]
-    left = {1, 2, 3}
+    left = {1, 2, 3, *(i for i, title in enumerate(head) if title == "bound by")}
     lines = [
         "  ".join(v.ljust(w) if c in left else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip() for r in rows
     ]
     if times is not None:
-        lines.append(f"total {sum(times) / 1000:.1f} us in {len(times)} kernels")
+        allowed = f"; the machine's limits allow {sum(limit(k, peak) for k in kernels) * 1e6:.1f} us" if peak is not None else ""
+        lines.append(f"total {sum(times) / 1000:.1f} us in {len(times)} kernels{allowed}")
     return "\n".join(lines)
 
 
+def bound_by(kernel: Any, peak: Any) -> str:
+    """What keeps a kernel from being faster: "compute", "memory", or "nothing known" where no work was counted."""
+    arithmetic, traffic = kernel.flops / peak.flops, kernel.nbytes / peak.read_bw
+    return "nothing known" if not arithmetic and not traffic else "compute" if arithmetic >= traffic else "memory"
+
+
+def limit(kernel: Any, peak: Any) -> float:
+    """The seconds that the machine needs at least: for the arithmetic or for the memory traffic, whichever is longer."""
+    return float(max(kernel.flops / peak.flops, kernel.nbytes / peak.read_bw))
+
+
 def share(kernel: Any, nanoseconds: float, peak: Any) -> float:
-    """The time that the machine's limits allow (arithmetic or memory, whichever is longer) over the time taken.
+    """The time that the machine's limits allow over the time taken.
 
     Can pass 100 %: small operands come from the caches, which are faster than memory.
     """
-    return max(kernel.flops / peak.flops, kernel.nbytes / peak.read_bw) / (nanoseconds * 1e-9)
+    return limit(kernel, peak) / (nanoseconds * 1e-9)

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from monograph.core.html import caption, folded, framed, plain, table
-from monograph.engine.ladder import share
+from monograph.engine.ladder import bound_by, share
 
 if TYPE_CHECKING:
     from monograph.engine.explain import Explanation, Piece
@@ -42,7 +42,7 @@ def _piece(piece: Piece, explanation: Explanation) -> str:
     facts = [_counted(len(piece.kernels), "kernel"), f"{flops / 1e6:.3f} MFLOP", f"{nbytes / 1e6:.3f} MB"]
     if piece.times is not None:
         facts.append(f"{sum(piece.times) / 1000:.1f} us")
-    head = ["", "kernel", "what", "writes", "MB", "MFLOP", *(["us", "of peak"] if piece.times is not None else [])]
+    head = ["", "kernel", "what", "writes", "MB", "MFLOP", *(["us", "bound by", "of peak"] if piece.times is not None else [])]
     rows, tints = [], []
     for i, kernel in enumerate(piece.kernels):
         cost = [f"{kernel.nbytes / 1e6:.3f}", f"{kernel.flops / 1e6:.3f}"]
@@ -50,7 +50,8 @@ def _piece(piece: Piece, explanation: Explanation) -> str:
         tint = [""] * len(row)
         if piece.times is not None:
             part = 0.0 if explanation.peak is None else share(kernel, max(piece.times[i], 1), explanation.peak)
-            row += [f"{piece.times[i] / 1000:.1f}", "" if explanation.peak is None else f"{part:.0%}"]
+            bound = "" if explanation.peak is None else bound_by(kernel, explanation.peak)
+            row += [f"{piece.times[i] / 1000:.1f}", bound, "" if explanation.peak is None else f"{part:.0%}"]
             # The kernels that take the time are what a reader looks for.
             tint += [f"rgba(220,120,0,{0.5 * piece.times[i] / max(sum(piece.times), 1):.2f})", ""]
         rows.append(row)

@@ -16,7 +16,8 @@ from monograph.core.attrs import NO_ATTRS
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, Observation
-from monograph.engine.plans import Plan, make_plan
+from monograph.engine.families import find_plan
+from monograph.engine.plans import Plan
 from monograph.graph.node import Node, copy_provenance, topological
 from monograph.ops import source
 
@@ -73,16 +74,17 @@ class Part:
         key.append(tuple(found))
         self.key = tuple(key)
         self._plan: Plan | None = None
-        self._target = ""
+        self._settings: tuple[str, bool] = ("", False)
 
     def plan(self) -> Plan:
         """The plan for the current target, shared between equal pieces."""
-        target = knobs.target.get()
-        if self._plan is None or self._target != target:
-            self._target = target
-            plan = evaluator._plans.get((target, self.key))
+        settings = knobs.planning()
+        if self._plan is None or self._settings != settings:
+            self._settings = settings
+            plan = evaluator._plans.get((settings, self.key))
             if plan is None:
-                plan = evaluator._plans[target, self.key] = make_plan(self.sources, self.scalars, self.outputs)
+                found = find_plan(topological(self.outputs), self.sources, self.scalars, self.outputs, _is_placeholder)
+                plan = evaluator._plans[settings, self.key] = found
             self._plan = plan
         return self._plan
 
@@ -99,6 +101,10 @@ class Part:
             for position, number in self.lives:
                 numbers[position] = lives[number]
         return buffers, numbers
+
+
+def _is_placeholder(node: Node) -> bool:
+    return node.op is source.source
 
 
 class Split:

@@ -234,6 +234,11 @@ class Entry:
                 buffers[at] = node.value
         return tensors, buffers
 
+    def forget(self) -> None:
+        """Lets go of the nodes that passed the test last time: their values may be old."""
+        for place in self.places:
+            place.last = None
+
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Whether arguments and surroundings are as they were."""
         for i, t in self.bound:

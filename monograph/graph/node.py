@@ -23,7 +23,7 @@ class Node:
     (shape, dtype) pairs, read through `project` nodes. `value` is the materialised output (a `runtime.Buffer`, row-major), or None.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "owner", "requires_grad", "shape", "value")
+    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "owner", "packed", "requires_grad", "shape", "value")
 
     op: OpDef
     inputs: tuple[Node, ...]
@@ -34,6 +34,7 @@ class Node:
     value: Any
     owner: Any  # of a leaf: a weak reference to the tensor whose .grad collects; of a custom function: its backward; else None
     hooks: list[Callable[[Node], Node]]  # only of nodes in `autodiff.vjp.hooked`
+    packed: tuple[dict[int, Any], Callable[[Any], Node]]  # only of nodes in `autodiff.vjp.saved`
 
     def __init__(self, op: OpDef, inputs: tuple[Node, ...], attrs: Attrs, shape: Shape, dtype: DType, requires_grad: bool = False) -> None:
         self.op = op
@@ -81,18 +82,23 @@ class Node:
 
 
 # Where deferred errors come from: the user's line of nodes whose values may be refused (indices, NaN checks). Not part of a node's
-# identity.
+# identity. The lines of other nodes, noted for whoever looks at kernels later, are kept apart: they delay no write.
 _provenance: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
+_lines: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()
 
 
 def note_provenance(node: Node) -> None:
     """Remembers the user's line that recorded this node."""
-    _provenance[node] = user_line(2)
+    now = MODES.now
+    known = _provenance if node.op.checks_values or now.anomaly else _lines
+    known[node] = user_line(2)
+    if now.saving is not None and node.requires_grad:
+        now.saving(node)
 
 
 def provenance(node: Node) -> str:
     """The user's line that recorded this node, "" if it was not noted."""
-    return _provenance.get(node, "")
+    return _provenance.get(node) or _lines.get(node, "")
 
 
 def value_checks_pending() -> bool:
@@ -102,9 +108,10 @@ def value_checks_pending() -> bool:
 
 def copy_provenance(source: Node, to: Node) -> None:
     """A rewritten node comes from the line of the node it replaces."""
-    line = _provenance.get(source)
-    if line:
-        _provenance[to] = line
+    for known in (_provenance, _lines):
+        line = known.get(source)
+        if line:
+            known[to] = line
 
 
 def record(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs = NO_ATTRS) -> Node:
@@ -118,7 +125,7 @@ def record(op: OpDef, inputs: tuple[Node, ...], attrs: Attrs = NO_ATTRS) -> Node
                 needs = dtype is None or dtype.kind in "fc"
                 break
     node = Node(op, inputs, attrs, shape, dtype, needs)
-    if op.checks_values or now.anomaly:
+    if op.checks_values or now.lines:
         note_provenance(node)
     now.pending.append(node)
     return node

@@ -13,6 +13,7 @@ import pytest
 import monograph as mg
 from monograph import nn, optim
 from monograph.nn import functional as F
+from monograph.runtime.buffers import allocator
 from tests.engine.twice import both, floats, replays
 
 Make = Callable[[], tuple[Any, Any]]
@@ -277,3 +278,27 @@ def test_capture_under_a_profiler() -> None:
     profiler.disable()
     names = {name for _, _, name in pstats.Stats(profiler).stats}  # type: ignore[attr-defined]
     assert any("len" in name for name in names)
+
+
+def test_captures_keep_no_values_alive() -> None:
+    """What a compiled step holds does not grow with the sizes it has been captured for, nor with what its first call left on the way."""
+    mg.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 8))
+    optimizer = mg.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(x: mg.Tensor) -> mg.Tensor:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = mg.compile(step)
+    held = []
+    for n in (512, 512, 512, 256, 256, 256, 128, 128, 128):
+        mg.eval(compiled(mg.ones(n, 64)))
+        held.append(allocator.live)
+    assert compiled.engine.captures >= 3
+    parameters = sum(p.numel() * 4 for p in model.parameters())
+    assert held[-1] < held[2] + parameters, held
+    assert held[0] < held[2] + parameters, held

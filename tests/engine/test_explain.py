@@ -9,7 +9,10 @@ import pytest
 import monograph as mg
 from monograph import nn, optim
 from monograph.core import knobs
+from monograph.engine import ladder
 from monograph.nn import functional as F
+from monograph.targets.base import KernelInfo
+from monograph.targets.cpu.machine import MachinePeak
 
 
 def _step() -> Any:
@@ -42,7 +45,7 @@ def test_report_of_a_training_step(target: str) -> None:
         assert word in text, text
     assert "2 captures" in text
     if target == "cpu":
-        for word in ("kernels,", "MFLOP", "GB/s", "of peak", "this machine"):
+        for word in ("kernels,", "MFLOP", "GB/s", "bound by", "of peak", "the machine's limits allow", "this machine"):
             assert word in text, text
 
 
@@ -64,6 +67,19 @@ def test_explaining_changes_nothing_of_a_known_call(target: str) -> None:
         native = [i for i, k in enumerate(e.pieces[0].kernels) if k.name != "host"]
         assert "define" in e.ir(native[0])
         assert "ret" in e.assembly(native[0])
+
+
+def test_a_kernel_is_bound_by_arithmetic_or_by_memory() -> None:
+    peak = MachinePeak(flops=100e9, thread_flops=50e9, read_bw=10e9, copy_bw=10e9, threads=2)
+
+    def kernel(flops: int, nbytes: int) -> KernelInfo:
+        return KernelInfo("k", "map", (), (), 1, flops, nbytes, str, str)
+
+    assert [ladder.bound_by(kernel(*work), peak) for work in ((1000, 10), (10, 1000), (0, 0))] == ["compute", "memory", "nothing known"]
+    assert ladder.limit(kernel(10, 1000), peak) == pytest.approx(1e-7)
+    assert ladder.share(kernel(10, 1000), 400, peak) == pytest.approx(0.25)
+    rows = ladder.table([kernel(1000, 10), kernel(10, 1000)], [20, 400], peak).splitlines()
+    assert rows[1].split()[-3:] == ["compute", "0.0", "50%"] and rows[2].split()[-3:] == ["memory", "0.1", "25%"]
 
 
 def test_reasons_and_open_graphs() -> None:
