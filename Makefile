@@ -31,6 +31,12 @@ PY_TORCH := $(VENV_TORCH)/bin/python
 VENV_PACKAGES := .venv-packages
 PY_PACKAGES := $(VENV_PACKAGES)/bin/python
 
+# What `bench` measures beside PyTorch, each in an environment of its own.
+VENV_TENSORFLOW := .venv-tensorflow
+VENV_JAX := .venv-jax
+VENV_ONNX := .venv-onnx
+PEERS := $(VENV_TORCH)/.exporter $(VENV_TENSORFLOW)/.ready $(VENV_JAX)/.ready $(VENV_ONNX)/.ready
+
 .PHONY: help demo test check bench bench-fit parity packages conformance clean distclean
 
 help: ## this list
@@ -61,19 +67,19 @@ conformance: $(VENV)/.ready ## the array API standard's public suite, from a che
 packages: $(VENV_PACKAGES)/.ready $(VENV_TORCH)/.packages ## run packages from PyPI under torch and under the alias (ARGS="einops_layers")
 	$(PY_PACKAGES) parity/packages/run.py --torch $(PY_TORCH) --alias $(PY_PACKAGES) $(ARGS)
 
-bench: $(VENV_TORCH)/.ready ## measure against PyTorch on this machine (ARGS="matmul mlp" for some)
-	$(PY_TORCH) -m benchmarks.run $(ARGS)
+bench: $(VENV)/.ready $(PEERS) ## measure beside PyTorch, TensorFlow, JAX, ONNX Runtime and OpenVINO (ARGS="matmul mlp" for some)
+	$(PY) -m benchmarks.run $(ARGS)
 
-bench-fit: $(VENV)/.ready .venv-lightning/.ready .venv-keras/.ready ## Fashion-MNIST by fit, beside Keras and Lightning (needs dataset-fashion-mnist)
+bench-fit: $(VENV)/.ready .venv-lightning/.ready $(VENV_TENSORFLOW)/.ready ## Fashion-MNIST by fit, beside Keras and Lightning (needs dataset-fashion-mnist)
 	$(PY) -m benchmarks.training_overhead
-	$(PY) -m benchmarks.training_fit --keras .venv-keras/bin/python --lightning .venv-lightning/bin/python $(ARGS)
+	$(PY) -m benchmarks.training_fit --keras $(VENV_TENSORFLOW)/bin/python --lightning .venv-lightning/bin/python $(ARGS)
 
 clean: ## remove outputs and caches
 	rm -rf out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -not -path './$(VENV_PACKAGES)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES) .venv-keras .venv-lightning
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES) $(VENV_TENSORFLOW) $(VENV_JAX) $(VENV_ONNX) .venv-lightning
 
 # The stamp is written last, so an interrupted installation is repeated.
 $(VENV)/.ready: pyproject.toml
@@ -109,9 +115,24 @@ $(VENV_TORCH)/.packages: $(VENV_TORCH)/.ready $(PACKAGES)
 	.venv-lightning/bin/python -m pip install $(PIP_FLAGS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) lightning '$(TORCH)'
 	@touch $@
 
-.venv-keras/.ready:
-	@$(call make_venv,.venv-keras)
-	.venv-keras/bin/python -m pip install $(PIP_FLAGS) keras tensorflow-cpu
+# With these torch writes its models in ONNX's format, for ONNX Runtime and OpenVINO.
+$(VENV_TORCH)/.exporter: $(VENV_TORCH)/.ready
+	$(PY_TORCH) -m pip install $(PIP_FLAGS) onnx onnxscript
+	@touch $@
+
+$(VENV_TENSORFLOW)/.ready:
+	@$(call make_venv,$(VENV_TENSORFLOW))
+	$(VENV_TENSORFLOW)/bin/python -m pip install $(PIP_FLAGS) keras tensorflow-cpu
+	@touch $@
+
+$(VENV_JAX)/.ready:
+	@$(call make_venv,$(VENV_JAX))
+	$(VENV_JAX)/bin/python -m pip install $(PIP_FLAGS) jax
+	@touch $@
+
+$(VENV_ONNX)/.ready:
+	@$(call make_venv,$(VENV_ONNX))
+	$(VENV_ONNX)/bin/python -m pip install $(PIP_FLAGS) onnxruntime openvino
 	@touch $@
 
 define make_venv

@@ -1,30 +1,34 @@
-"""A training step of the classic MNIST network (2 convolutions, 2 linear layers) at batch 128 on 28x28 images, Adam."""
+"""A training step of the classic MNIST network (2 convolutions, 2 linear layers) at batch 128 on 28x28 images, with Adam."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.harness import compare, table
-from benchmarks.training import contenders, trainer
-
-TITLE = "CNN 32-64-128-10, batch 128, 28x28, Adam step"
-BARS = {"monograph, compiled": "<= 0.8x"}
+from benchmarks import frames, functional
+from benchmarks.workload import COMPILED, Workload, integers, normal
 
 
-def build(frame: Any) -> Callable[[], Any]:
+def network(frame: Any) -> Any:
     nn = frame.nn
-    frame.manual_seed(0)
-    model = nn.Sequential(
+    return nn.Sequential(
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10),
     )  # fmt: skip
-    optimizer = frame.optim.Adam(model.parameters(), lr=1e-3)
-    return trainer(frame, model, optimizer, frame.randn(128, 1, 28, 28), frame.randint(0, 10, (128,)))
 
 
-CONTENDERS = contenders(build)
+def forward(ops: Any, x: Any) -> Any:
+    x = ops.relu(ops.conv("0", x, 32, 3, bias=True))
+    x = ops.max_pool(ops.relu(ops.conv("2", x, 64, 3, bias=True)), 2, 2)
+    return ops.linear("8", ops.relu(ops.linear("6", ops.flatten(x), 128, image=(64, 12, 12))), 10)
 
-if __name__ == "__main__":
-    print(table(compare(sys.modules[__name__])))
+
+def batch() -> list[Any]:
+    return [normal("x", 128, 1, 28, 28), integers("y", 10, 128)]
+
+
+WORKLOADS = {
+    "cnn_training": Workload(
+        "CNN 32-64-128-10, training, batch 128, 28x28", {**frames.training(network, batch), **functional.training(forward, batch)},
+        {COMPILED: 0.6}, threads=(2,), training=True, checked_steps=3, tolerance=1e-3,
+    ),
+}  # fmt: skip

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks.harness import Line, fresh_process, table
+from benchmarks.harness import Line, fresh_process
 
 TITLE = "import"
-ROUNDS = 7
-BARS = {"monograph": "<= 0.35 s"}
+ROUNDS = 5
+PACKAGES = {
+    "monograph": (".venv", "monograph"), "numpy": (".venv", "numpy"), "torch": (".venv-torch", "torch"), "jax": (".venv-jax", "jax"),
+    "tensorflow": (".venv-tensorflow", "tensorflow"),
+}  # fmt: skip
+BARS = {"monograph": "<= 0.3 s"}
 
 
 def lines() -> list[Line]:
-    seconds: dict[str, list[float]] = {"torch": [], "monograph": []}
+    seconds: dict[str, list[float]] = {name: [] for name in PACKAGES}
     for _ in range(ROUNDS + 1):
-        for name, figures in seconds.items():
-            figures += fresh_process(f"import time; start = time.perf_counter(); import {name}; print(time.perf_counter() - start)")
+        for name, (environment, package) in PACKAGES.items():
+            program = f"import time; start = time.perf_counter(); import {package}; print(time.perf_counter() - start)"
+            seconds[name] += fresh_process(program, environment)
     medians = {name: statistics.median(figures[1:]) for name, figures in seconds.items()}
-    ratios = {"torch": None, "monograph": medians["monograph"] / medians["torch"]}
-    return [Line(TITLE, name, value, "s", ratios[name], BARS.get(name, "")) for name, value in medians.items()]
-
-
-if __name__ == "__main__":
-    print(table(lines()))
+    return [Line(TITLE, name, value, "s", medians["monograph"] / value if name != "monograph" else None, BARS.get(name, ""))
+            for name, value in medians.items()]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.harness import Line, fresh_process, table
+from benchmarks.harness import Line, fresh_process
 
 TITLE = "1,000,000 x `x = x * 0.999 + 1`"
 PROGRAM = """
@@ -23,13 +23,9 @@ print(time.perf_counter() - start, peak() - before, abs(value - 1000))
 
 def lines() -> list[Line]:
     found = []
-    for name in ("torch", "monograph"):
-        seconds, megabytes, error = fresh_process(PROGRAM.format(name=name), OMP_NUM_THREADS="1")
+    for name, environment in (("torch", ".venv-torch"), ("monograph", ".venv")):
+        seconds, megabytes, error = fresh_process(PROGRAM.format(name=name), environment, OMP_NUM_THREADS="1")
         if error > 1:
             raise RuntimeError(f"{name}: the loop converges to 1000, not to something {error} away")
         found.append(Line(TITLE, name, megabytes, "MiB more", bar="constant" if name == "monograph" else "", note=f"{seconds:.1f} s"))
     return found
-
-
-if __name__ == "__main__":
-    print(table(lines()))

@@ -1,27 +1,43 @@
-"""A training step of an MLP 784-128-10 at batch 64 with Adam: small enough that dispatch, not arithmetic, decides."""
+"""An MLP 784-128-10: a training step at batch 64 with Adam, and one image. Small enough that dispatch, not arithmetic, decides."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.harness import compare, table
-from benchmarks.training import contenders, trainer
-
-TITLE = "MLP 784-128-10, batch 64, Adam step"
-BARS = {"monograph, uncompiled": "<= 1.3x", "monograph, compiled": "<= 0.8x"}
+from benchmarks import frames, functional
+from benchmarks.onnx_models import onnx_inference
+from benchmarks.workload import COMPILED, TORCH, UNCOMPILED, Workload, integers, normal
 
 
-def build(frame: Any) -> Callable[[], Any]:
+def network(frame: Any) -> Any:
     nn = frame.nn
-    frame.manual_seed(0)
-    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    optimizer = frame.optim.Adam(model.parameters(), lr=1e-3)
-    return trainer(frame, model, optimizer, frame.randn(64, 784), frame.randint(0, 10, (64,)))
+    return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-CONTENDERS = contenders(build)
+def forward(ops: Any, x: Any) -> Any:
+    return ops.linear("2", ops.relu(ops.linear("0", x, 128)), 10)
 
-if __name__ == "__main__":
-    print(table(compare(sys.modules[__name__])))
+
+def batch() -> list[Any]:
+    return [normal("x", 64, 784), integers("y", 10, 64)]
+
+
+def one() -> list[Any]:
+    return [normal("x", 1, 784)]
+
+
+TRAINING = frames.training(network, batch)
+WORKLOADS = {
+    "mlp_training": Workload(
+        "MLP 784-128-10, training, batch 64", {**TRAINING, **functional.training(forward, batch)}, {COMPILED: 0.65}, training=True,
+        checked_steps=3,
+    ),
+    "mlp_uncompiled": Workload(
+        "the same, uncompiled against torch eager", {name: TRAINING[name] for name in (UNCOMPILED, TORCH)}, {UNCOMPILED: 1.0},
+        against=(TORCH,), checked_steps=3,
+    ),
+    "mlp_inference": Workload(
+        "MLP 784-128-10, inference, batch 1",
+        {**frames.inference(network, one), **functional.inference(forward, one), **onnx_inference(network, one)}, {COMPILED: 0.8},
+    ),
+}  # fmt: skip

@@ -1,28 +1,50 @@
-"""All workloads in order, one Markdown table: `python -m benchmarks.run [workload ...]`."""
+"""All workloads in order, one Markdown table: `python -m benchmarks.run [file or workload ...]`."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import importlib
+import os
 import platform
 import sys
-
-import torch
+import tempfile
+from types import ModuleType
 
 import monograph
-from benchmarks.harness import Line, compare, table
+from benchmarks import harness
+from benchmarks.harness import Limits, Line
+from benchmarks.workload import Workload
 from monograph.targets.cpu.machine import machine_peak
 
-WORKLOADS = ("record", "mlp", "matmul", "gelu", "softmax", "cnn", "first_call", "import_time", "million")
+FILES = (
+    "mlp",
+    "cnn",
+    "resnet",
+    "gpt",
+    "lstm",
+    "mobilenet",
+    "matmul",
+    "convolution",
+    "rows",
+    "indexing",
+    "text",
+    "import_time",
+    "record",
+    "million",
+)
 
 
-def machine() -> str:
-    peak = machine_peak()
+def limits() -> Limits:
+    with harness.alone():
+        peak = machine_peak()
+    return Limits(peak.flops, max(peak.read_bw, peak.copy_bw))
+
+
+def heading(found: Limits) -> str:
     return (
-        f"{datetime.date.today()}, {processor()}, {peak.threads} threads, Linux {platform.release()}, Python {platform.python_version()}, "
-        f"monograph {monograph.__version__}, torch {torch.__version__}\n"
-        f"measured limits: {peak.flops / 1e9:.0f} GFLOP/s float32 ({peak.thread_flops / 1e9:.0f} on one thread), "
-        f"{peak.read_bw / 1e9:.0f} GB/s read, {peak.copy_bw / 1e9:.0f} GB/s moved by a copy"
+        f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, "
+        f"monograph {monograph.__version__}; measured limits: {found.flops / 1e9:.0f} GFLOP/s float32, {found.stream / 1e9:.1f} GB/s"
     )
 
 
@@ -34,18 +56,51 @@ def processor() -> str:
         return platform.machine()
 
 
-def main(names: list[str]) -> None:
-    unknown = [name for name in names if name not in WORKLOADS]
+def measure(file: str, name: str, workload: Workload, only: tuple[str, ...], rounds: int, found: Limits, scratch: str) -> list[Line]:
+    """The rows of one workload."""
+    field = harness.set_up(file, name, workload, only, scratch)
+    try:
+        if field.children and not workload.first_call_is_the_figure:
+            with harness.alone():
+                harness.run_rounds(field, rounds or workload.rounds)
+        return harness.lines(field, found)
+    finally:
+        for child in field.children:
+            child.close()
+
+
+def chosen(names: list[str]) -> list[tuple[str, ModuleType]]:
+    modules = [(file, importlib.import_module(f"benchmarks.{file}")) for file in FILES]
+    known = {*FILES, *(name for _, module in modules for name in getattr(module, "WORKLOADS", ()))}
+    unknown = [name for name in names if name not in known]
     if unknown:
-        sys.exit(f"no workload named {', '.join(unknown)}; there are: {', '.join(WORKLOADS)}")
-    print(machine(), flush=True)
+        sys.exit(f"no workload named {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
+    return modules
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("names", nargs="*", help="files or single workloads; all of them without")
+    parser.add_argument("--only", default="", help="contenders, by the beginnings of their names: --only 'monograph,torch'")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each contender (default: the workload's, mostly 7)")
+    options = parser.parse_args()
+    only = tuple(filter(None, options.only.split(",")))
+    modules = chosen(options.names)
+    found = limits()
+    print(heading(found) + "\n", flush=True)
     lines: list[Line] = []
-    for name in names or WORKLOADS:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        module = importlib.import_module(f"benchmarks.{name}")
-        lines += module.lines() if hasattr(module, "lines") else compare(module)
-    print("\n" + table(lines))
+    with tempfile.TemporaryDirectory() as scratch:
+        for file, module in modules:
+            for name, workload in getattr(module, "WORKLOADS", {}).items():
+                if not options.names or file in options.names or name in options.names:
+                    print(f"measuring {name} ...", file=sys.stderr, flush=True)
+                    lines += measure(file, name, workload, only, options.rounds, found, scratch)
+            if hasattr(module, "lines") and (not options.names or file in options.names):
+                print(f"measuring {file} ...", file=sys.stderr, flush=True)
+                with harness.alone():
+                    lines += module.lines()
+    print(harness.table(lines))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
