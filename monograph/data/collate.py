@@ -17,7 +17,26 @@ from monograph.tensor.core import wrap
 from monograph.tensor.interop import host_array
 
 CollateFn = Callable[[list[Any]], Any]
+_empty: Callable[..., np.ndarray] = np.empty
 _NOT_NUMBERS = re.compile(r"[SaUO]")
+
+
+def collate_into(empty: Callable[..., np.ndarray]) -> None:
+    """From now on batches are stacked in arrays that `empty(shape, dtype)` gives, as in worker processes."""
+    global _empty
+    _empty = empty
+
+
+def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Equally shaped arrays along a new first dimension."""
+    return np.stack(arrays, out=_empty((len(arrays), *arrays[0].shape), np.result_type(*{a.dtype for a in arrays})))
+
+
+def taken(array: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Some rows of an array."""
+    if not array.flags.c_contiguous or array.ndim < 2:
+        return array[rows]  # type: ignore[no-any-return]
+    return np.take(array, rows, 0, out=_empty((len(rows), *array.shape[1:]), array.dtype), mode="raise")
 
 
 def tensor_of_owned(array: np.ndarray) -> Tensor:
@@ -77,7 +96,7 @@ def _stacked(batch: Sequence[Any]) -> Tensor:
             "pad or crop the samples to one size, or give the DataLoader a collate_fn"
         )
     if MODES.capture is None and not any(t.requires_grad for t in batch):
-        return tensor_of_owned(np.stack([host_array(t) for t in batch]))
+        return tensor_of_owned(stacked([host_array(t) for t in batch]))
     return stack(list(batch), 0)
 
 
@@ -89,7 +108,7 @@ def _stacked_arrays(batch: Sequence[np.ndarray]) -> np.ndarray:
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(array.shape)} at entry {entry}; "
                 "pad or crop the samples to one size, or give the DataLoader a collate_fn"
             )
-    return np.stack(batch)
+    return stacked(batch)
 
 
 def _transposed(batch: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from monograph.core.modes import MODES
-from monograph.data.collate import tensor_of_owned
+from monograph.data.collate import taken, tensor_of_owned
 from monograph.tensor import Tensor, randperm
 from monograph.tensor.interop import host_array
 from monograph.tensor.random import Generator, default_generator
@@ -90,7 +90,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         changed = type(self).__getitem__ is not TensorDataset.__getitem__
         if changed or MODES.capture is not None or any(t.requires_grad for t in self.tensors):
             return None
-        return [tensor_of_owned(host_array(t)[indices]) for t in self.tensors]
+        return [tensor_of_owned(taken(host_array(t), indices)) for t in self.tensors]
 
 
 class StackDataset(Dataset[Any]):

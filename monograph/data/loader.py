@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from multiprocessing import connection as mp_connection
 from typing import Any, Generic, TypeVar
 
-from monograph.data import transport
 from monograph.data.collate import CollateFn, default_collate, default_convert
 from monograph.data.dataset import Dataset, IterableDataset
 from monograph.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
+from monograph.data.seeding import batch_seed
+from monograph.data.transport import Receiver
 from monograph.data.worker import EndOfStream, Failure, Fetcher, Job, run_worker
 from monograph.tensor.random import Generator
 
@@ -32,9 +33,31 @@ class _InfiniteSampler(Sampler[None]):
 class DataLoader(Generic[T_co]):
     """Iterates over a dataset in batches.
 
-    With `num_workers` > 0, processes fetch and collate ahead (`prefetch_factor` batches each); the order and the contents of
-    batches are the
-    same for any number of workers. `pin_memory` is accepted and does nothing: there is no device to copy to.
+    With `num_workers` > 0, processes fetch and collate ahead (`prefetch_factor` batches each); the order and the contents of batches are
+    the same for any number of workers. `pin_memory` is accepted and does nothing: there is no device to copy to.
+
+    Random numbers drawn from monograph's default generator while a batch is made (in `__getitem__` and `collate_fn`) come from a stream of
+    that batch, which follows from the epoch's seed and the batch's number: augmentation gives the same values with 0, 1 or any number of
+    workers, also where an epoch is taken up in its middle, and the caller's own stream does not move. The epoch's seed is drawn from
+    `generator`, or the default one, when iteration begins. In workers Python's `random` and `numpy.random` are started anew for each batch
+    in the same way, so their numbers do not depend on the number of workers either; without workers they are the caller's own streams, as
+    in torch, and NumPy code that wants the same numbers there too starts from monograph's: `np.random.default_rng(mg.initial_seed())`
+    (the seed of the batch, there). A stream that `worker_init_fn` seeds is left to it. Iterable datasets share out their work themselves:
+    their workers have seeds of their own (`get_worker_info().seed`), as in torch.
+
+    An exception of a dataset names the sample's index, and arrives with the worker's traceback; a worker that is killed is a RuntimeError.
+
+    >>> import monograph as mg
+    >>> class Noisy(mg.utils.data.Dataset):
+    ...     def __len__(self):
+    ...         return 6
+    ...     def __getitem__(self, i):
+    ...         return i + mg.rand(())
+    >>> def values(workers):
+    ...     mg.manual_seed(0)
+    ...     return [batch.tolist() for batch in mg.utils.data.DataLoader(Noisy(), batch_size=2, num_workers=workers)]
+    >>> values(0) == values(2)
+    True
     """
 
     def __init__(
@@ -174,7 +197,8 @@ class _InThisProcess:
 
     def __init__(self, loader: DataLoader[Any], start: int) -> None:
         self._length = loader
-        draw_seed(loader.generator)  # as with workers, so that what follows is drawn from the same place of the random stream
+        self._seed = draw_seed(loader.generator)
+        self._number = start
         self._indices = _indices_from(loader, start)
         self._fetcher = Fetcher(loader.dataset, loader.collate_fn, loader._auto_collation, loader.drop_last)
 
@@ -186,8 +210,10 @@ class _InThisProcess:
 
     def __next__(self) -> Any:
         indices = next(self._indices)
+        seed = batch_seed(self._seed, self._number)
+        self._number += 1
         try:
-            return self._fetcher.fetch(indices)
+            return self._fetcher.fetch(indices, seed)
         except StopIteration:
             raise
         except Exception as error:
@@ -204,6 +230,7 @@ class _Workers:
         self.closed = False
         self._processes: list[Any] = []
         self._pipes: list[Any] = []
+        self._receivers: list[Receiver] = []
         seed = draw_seed(loader.generator)
         context = loader.multiprocessing_context
         try:
@@ -221,6 +248,7 @@ class _Workers:
                 )
                 process = context.Process(target=run_worker, args=(job, theirs, os.getpid()), daemon=True)
                 self._pipes.append(ours)
+                self._receivers.append(Receiver(ours))
                 with warnings.catch_warnings():  # Python warns of forking with threads; ours know how to start anew in a child
                     warnings.simplefilter("ignore", DeprecationWarning)
                     process.start()
@@ -236,14 +264,14 @@ class _Workers:
         while self._waiting:  # an epoch that was broken off: its batches are thrown away
             self._receive(*self._waiting.pop(0))
         seed = draw_seed(self.loader.generator)
-        for pipe in self._pipes:
-            pipe.send(("again", seed))
+        for pipe, receiver in zip(self._pipes, self._receivers, strict=True):
+            pipe.send(("again", seed, receiver.freed()))
         self._begin(start)
 
     def _begin(self, start: int) -> None:
         n = self.loader.num_workers
         self._indices = _indices_from(self.loader, start)
-        self._next_number = 0
+        self._next_number = start
         self._waiting: list[tuple[int, int]] = []  # (number of the batch, worker), in the order in which batches are given out
         self._alive = [True] * n  # whose stream has not ended
         self._turn = 0
@@ -271,7 +299,7 @@ class _Workers:
         except StopIteration:
             return
         try:
-            self._pipes[worker].send((self._next_number, indices))
+            self._pipes[worker].send((self._next_number, indices, self._receivers[worker].freed()))
         except (BrokenPipeError, ConnectionResetError, OSError):
             self._died(worker)
         self._waiting.append((self._next_number, worker))
@@ -309,7 +337,7 @@ class _Workers:
             ready = mp_connection.wait([pipe, process.sentinel], patience)
             if pipe in ready:
                 try:
-                    answered, answer = transport.receive(pipe)
+                    answered, answer = self._receivers[worker].receive()
                 except (EOFError, ConnectionResetError, OSError):
                     self._died(worker)
                 if answered == number:

@@ -8,8 +8,8 @@
         on_train_epoch_end
     on_train_end, on_fit_end, teardown
 
-Callbacks come in the order given, then the module's own hook, then those callbacks that save checkpoints, so that what they save holds what
-the others have done. `on_exception` tells callbacks of an error before it is raised again; `teardown` comes in any case. An error in a hook
+Callbacks come in the order given (those that average weights before the others, which see the weights as they will be), then the module's
+own hook, then those callbacks that save checkpoints, so that what they save holds what the others have done. `on_exception` tells callbacks of an error before it is raised again; `teardown` comes in any case. An error in a hook
 ends training as an error in a step does.
 """
 
@@ -80,6 +80,7 @@ class Callback:
     """
 
     saves = False  # those that write checkpoints come last
+    stands_in = False  # those that put other weights in the place of the model's come first
 
     @property
     def state_key(self) -> str:
@@ -197,7 +198,7 @@ class Hooks:
 
     def __init__(self, trainer: Any, module: Any, callbacks: list[Any]) -> None:
         self.trainer, self.module = trainer, module
-        self.callbacks = sorted(callbacks, key=lambda c: bool(c.saves))
+        self.callbacks = sorted(callbacks, key=lambda c: (bool(c.saves), not getattr(c, "stands_in", False)))
         self._found: dict[str, list[tuple[Any, bool]]] = {}
 
     def defined(self, name: str) -> list[tuple[Any, bool]]:

@@ -14,6 +14,7 @@ from monograph.core.modes import enable_grad, no_grad
 from monograph.nn.attached import attached
 from monograph.nn.module import Module
 from monograph.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+from monograph.optim.single import SingleTensorOptimizer
 from monograph.tensor.compiling import compile as compiled
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import set_default_dtype
@@ -96,7 +97,8 @@ class Stepper:
         self._after = getattr(task, "after_step", None)
         # A float16 scaler looks at the gradients in every step, and what it does next is Python's business.
         whole = self._compiling and precision.scaler is None
-        self._update = self._made(self._run_update, task.training_step, whole)
+        self._compiled_update = self._made(self._run_update, task.training_step, whole)
+        self._update = self._first_update if whole else self._compiled_update
         self._accumulate = self._made(self._run_accumulate, task.training_step, whole)
         self._evaluating: dict[str, Callable[[Any, int], Any]] = {}
 
@@ -113,6 +115,13 @@ class Stepper:
         return lambda batch, number: ready(batch, self.clock.epoch + 1 if self.clock.read else 0)
 
     # ---- training ----
+    def _first_update(self, batch: Any, number: int) -> Any:
+        """The first step, with the optimiser's state made before it where that is possible: it need not be captured twice then."""
+        self._update = self._compiled_update
+        if isinstance(self.optimizer, SingleTensorOptimizer) and type(self.optimizer).step is SingleTensorOptimizer.step:
+            self.optimizer.prepare()
+        return self._update(batch, number)
+
     def update(self, batch: Any, number: int) -> tuple[Any, dict[str, Any]]:
         """A step with the optimiser's update at its end."""
         return self._around(self._update, "train", batch, number)

@@ -22,11 +22,13 @@ class ModelSummaryTable:
         self.bytes = sum(p.numel() * p.element_size() for p in parameters)
 
     def __str__(self) -> str:
-        head = ("layer", "class", "output shape", "parameters")
-        table = [head, *((n or "(itself)", c, s, f"{p:,}") for n, c, s, p in self.rows)]
-        widths = [max(len(row[i]) for row in table) for i in range(4)]
+        table = [("layer", "class", "output shape", "parameters")]
+        table += [(n or "(itself)", c, s or "", f"{p:,}") for n, c, s, p in self.rows]
+        if not any(s for _, _, s, _ in self.rows):  # nothing went through the module
+            table = [(*row[:2], row[3]) for row in table]  # type: ignore[misc]
+        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
         lines = [
-            "  ".join(cell.rjust(w) if i == 3 else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+            "  ".join(cell.rjust(w) if i + 1 == len(widths) else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
             for row in table
         ]
         lines.insert(1, "  ".join("-" * w for w in widths))
@@ -65,7 +67,7 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, depth: int = 3
     for name, m in named:
         deepest = name.count(".") == depth - 1
         own = sum(p.numel() for p in m.parameters(recurse=deepest))
-        rows.append((name, type(m).__name__, shapes.get(name, "?"), own))
+        rows.append((name, type(m).__name__, shapes.get(name, "?") if inputs else "", own))
     return ModelSummaryTable(rows, module)
 
 

@@ -142,6 +142,130 @@ def test_workers_are_seeded() -> None:
     assert len(set(numbers(1))) == 4
 
 
+class Augmented(Items):
+    """Samples that chance has a part in, drawn in all the usual ways."""
+
+    def __init__(self, n: int = 22, size: int = 3, source=lambda: mg.rand(()).item()) -> None:
+        super().__init__(n, size)
+        self.source = source
+
+    def __getitem__(self, i: int):
+        top = mg.randint(0, 5, (1,)).item()
+        noise = mg.rand(self.size) if mg.rand(1) < 0.5 else mg.randn(self.size).flip(0)
+        return (mg.arange(self.size + 5).float().div(7)[top : top + self.size] + noise, i, self.source())
+
+
+def augmented(workers: int, start: int = 0, **settings) -> list:
+    """Two epochs of values (from a batch on)."""
+    mg.manual_seed(4)
+    data = settings.pop("data", None) or Augmented()
+    loader = DataLoader(data, batch_size=4, shuffle=True, num_workers=workers, **settings)
+    return [[part.tolist() for part in batch] for _ in range(2) for batch in loader.iterate_from(start)]
+
+
+def test_augmentation_does_not_depend_on_workers() -> None:
+    expected = augmented(0)
+    assert augmented(1) == augmented(2) == augmented(2, persistent_workers=True) == expected == augmented(0)
+    first, second = expected[:6], expected[6:]
+    assert first != second and len({value for batch in expected for value in batch[2]}) == 44
+    assert augmented(2, start=2)[:4] == first[2:] == augmented(0, start=2)[:4]  # an epoch that is taken up in its middle
+    big = {"data": Augmented(size=20_000)}  # travels in shared memory
+    assert augmented(2, **big) == augmented(0, **big)
+
+
+def test_samples_leave_the_random_stream_where_it_was() -> None:
+    mg.manual_seed(4)
+    loader = iter(DataLoader(Augmented(), batch_size=4))
+    before = mg.get_rng_state().tolist()
+    next(loader)
+    assert mg.get_rng_state().tolist() == before
+    plain, drawing = DataLoader(Items(), batch_size=4), DataLoader(Augmented(), batch_size=4)
+    after = []
+    for other in (plain, drawing):
+        mg.manual_seed(4)
+        list(other)
+        after.append(mg.rand(3).tolist())
+    assert after[0] == after[1]
+
+
+@pytest.mark.parametrize("source", [random.random, lambda: float(np.random.rand())], ids=["python", "numpy"])  # noqa: NPY002
+def test_other_streams_do_not_depend_on_the_number_of_workers(source) -> None:
+    expected = augmented(1, data=Augmented(source=source))
+    assert augmented(3, data=Augmented(source=source)) == expected
+    assert augmented(2, data=Augmented(source=source), persistent_workers=True) == expected
+
+
+def test_a_stream_that_worker_init_fn_seeds_is_left_to_it() -> None:
+    def start(worker: int) -> None:
+        np.random.seed(5)  # noqa: NPY002
+        mg.manual_seed(6)
+
+    class Noise(Items):
+        def __getitem__(self, i: int):
+            return float(np.random.rand()), mg.rand(()).item(), random.random()  # noqa: NPY002
+
+    def numbers(seed: int) -> list:
+        mg.manual_seed(seed)
+        return list(zip(*[tuple(b) for b in DataLoader(Noise(3), batch_size=None, num_workers=1, worker_init_fn=start)], strict=True))
+
+    state = np.random.RandomState(5)  # noqa: NPY002
+    assert numbers(1)[0] == tuple(state.rand(3)) and numbers(1)[1] == numbers(2)[1] and numbers(1)[2] != numbers(2)[2]
+
+
+def test_batches_that_are_kept_keep_their_values() -> None:
+    """The memory of batches travels back and forth: never while somebody holds it."""
+    loader = DataLoader(Items(60, size=20_000), batch_size=2, num_workers=2, persistent_workers=True)
+    kept, views = [], []
+    for epoch in range(3):
+        for i, batch in enumerate(loader):
+            if i % 3 == epoch:
+                kept.append((i, batch))
+                views.append((i, batch["x"].numpy()[1, 5:9]))  # holds the memory when the tensor is gone
+    for i, batch in kept:
+        assert (batch["x"] == mg.tensor([[2.0 * i], [2.0 * i + 1]])).all() and batch["y"].tolist() == [2 * i, 2 * i + 1]
+    del kept, batch
+    for _ in loader:
+        assert all((view == 2 * i + 1).all() for i, view in views)
+    loader._iterator.close()
+    assert all((view == 2 * i + 1).all() for i, view in views)
+
+
+def test_the_memory_of_batches_is_used_again() -> None:
+    loader = DataLoader(Items(80, size=20_000), batch_size=2, num_workers=1)
+    iterator = iter(loader)
+    places = {batch["x"].data_ptr() for batch in iterator}
+    assert len(places) <= 5  # two that are being prefetched, one that is looked at, one on its way back
+
+
+def test_a_batch_that_the_worker_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collate function that gives the same tensor again: it must not be written over."""
+    held = []
+
+    def collate(samples: list) -> mg.Tensor:
+        made = mg.utils.data.default_collate([s["x"] for s in samples])
+        held.append(made)
+        return held[0] if len(held) % 2 else made
+
+    loader = DataLoader(Items(24, size=20_000), batch_size=2, num_workers=1, collate_fn=collate)
+    assert [batch[0, 0].item() for batch in loader] == [0, 2, 0, 6, 0, 10, 0, 14, 0, 18, 0, 22]
+
+
+def test_samples_of_all_sizes() -> None:
+    """No program is made for what only one sample needs."""
+
+    class Ragged(Items):
+        def __getitem__(self, i: int):
+            picture = mg.from_numpy(np.full((9 + i, 7 + i % 5, 3), i, np.uint8)).permute(2, 0, 1).float().div(255)
+            return (picture - 0.5)[:, i % 3 : i % 3 + 6, 1:7].flip(2)
+
+    plans = mg.engine.evaluator._plans
+    before = dict(plans)
+    batches = list(DataLoader(Ragged(), batch_size=8))
+    assert plans == before
+    expected = (mg.arange(8).float().div(255) - 0.5).reshape(8, 1, 1, 1).expand(8, 3, 6, 6)
+    assert batches[0].equal(expected)
+
+
 def test_persistent_workers() -> None:
     loader = DataLoader(Items(), batch_size=4, num_workers=2, persistent_workers=True)
     first = iter(loader)

@@ -180,6 +180,31 @@ def test_ema_starts_late_and_rarely() -> None:
         train.EMA(1.5)
 
 
+@pytest.mark.parametrize("average_first", [True, False])
+def test_the_best_weights_are_the_averages_that_validation_saw(average_first: bool) -> None:
+    seen: list[tuple[float, np.ndarray]] = []
+
+    class Looking(train.Callback):
+        def on_validation_batch_end(self, trainer, *args) -> None:
+            self.weight = weights(trainer.model)["layer.weight"]
+
+        def on_validation_end(self, trainer, module) -> None:
+            if not trainer.sanity_checking:
+                seen.append((float(trainer.callback_metrics["val_loss"]), self.weight))
+
+    class Worsening(Line):
+        def validation_step(self, batch, batch_idx):  # best in the middle
+            self.log("val_loss", (self.trainer.current_epoch - 2) ** 2 + F.mse_loss(self.layer(batch[0]), batch[1]) * 1e-3)
+
+    model = Worsening()
+    stop = train.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
+    both = [train.EMA(0.8), stop] if average_first else [stop, train.EMA(0.8)]
+    quiet(max_epochs=9, callbacks=[*both, Looking()], limit_val_batches=1).fit(model, data(), data())
+    assert stop.best_epoch == 2 and len(seen) == 5
+    assert np.array_equal(weights(model)["layer.weight"], min(seen)[1])
+    assert not np.array_equal(weights(model)["layer.weight"], seen[-1][1])
+
+
 def test_an_error_in_validation_puts_the_weights_back() -> None:
     class Broken(Line):
         def validation_step(self, batch, batch_idx):

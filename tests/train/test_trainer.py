@@ -41,6 +41,23 @@ def test_the_steps_are_compiled_and_the_same_as_uncompiled() -> None:
     assert np.array_equal(weights(), weights(compile=False))
 
 
+def test_every_fit_captures_its_step_once() -> None:
+    """Also with an optimiser that keeps state, with schedules of its numbers; a smaller last batch is one more."""
+
+    class Scheduled(Line):
+        def configure_optimizers(self):
+            optimizer = mg.optim.Adam(self.parameters(), lr=0.05)
+            steps = mg.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=int(self.trainer.estimated_stepping_batches) + 1)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steps, "interval": "step"}}
+
+    model = Scheduled()
+    for _ in range(2):
+        trainer = quiet(max_epochs=3)
+        trainer.fit(model, data(44))
+        engine = trainer.fitting.stepper._update.__closure__[0].cell_contents.engine
+        assert engine.reasons == [] and engine.captures == 2
+
+
 def test_hooks_come_in_order() -> None:
     seen: list[str] = []
     names = [n for n in dir(train.Callback) if n.startswith("on_") or n in ("setup", "teardown")]

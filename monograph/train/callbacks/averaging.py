@@ -31,6 +31,8 @@ class WeightAveraging(Callback):
     leaves validation to the weights themselves.
     """
 
+    stands_in = True
+
     def __init__(self, use_buffers: bool = True, validate_with_average: bool = True) -> None:
         self.use_buffers, self.validate_with_average = use_buffers, validate_with_average
         self._forget()
@@ -142,14 +144,22 @@ class WeightAveraging(Callback):
         """See Callback."""
         if not self.averages or not self._training:
             return
-        by_id = {id(value): name for name, value in self._averaged(trainer.model).items()}
-        every_name = [*trainer.model.named_parameters(remove_duplicate=False), *trainer.model.named_buffers(remove_duplicate=False)]
-        first = {name: by_id[id(value)] for name, value in every_name if id(value) in by_id}
         state = dict(checkpoint["state_dict"])
         if "loop" in checkpoint:
-            aside = self._aside or {}
+            first, aside = self._first_names(trainer.model), self._aside or {}
             checkpoint[CURRENT] = {name: aside.get(first.get(name, ""), value) for name, value in state.items()}
-        checkpoint["state_dict"] = {name: self.averages[first[name]] if name in first else value for name, value in state.items()}
+        checkpoint["state_dict"] = self.in_place_of(trainer.model, state)
+
+    def _first_names(self, model: Any) -> dict[str, str]:
+        """All names of what is averaged, each with its first one."""
+        by_id = {id(value): name for name, value in self._averaged(model).items()}
+        every_name = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+        return {name: by_id[id(value)] for name, value in every_name if id(value) in by_id}
+
+    def in_place_of(self, model: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """A state of the model with the averages in it."""
+        first = self._first_names(model)
+        return {name: self.averages[first[name]] if name in first else value for name, value in state.items()}
 
     def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         """See Callback."""
@@ -175,11 +185,20 @@ def _copy(values: dict[str, Tensor], into: dict[str, Tensor]) -> None:
     evaluate(into.values())
 
 
+def judged_state(trainer: Any) -> dict[str, Any]:
+    """The state of the model as validation has seen it: with averages where they stood in for the weights."""
+    state: dict[str, Any] = trainer.model.state_dict()
+    for callback in trainer.callbacks:
+        if isinstance(callback, WeightAveraging) and callback.validate_with_average and callback.averages:
+            state = callback.in_place_of(trainer.model, state)
+    return state
+
+
 class EMA(WeightAveraging):
     """The exponential moving average of the weights: average = decay * average + (1 - decay) * weight, every `every_n_steps` updates.
 
-    It starts as a copy of the weights at `starting_at_step` (or `starting_at_epoch`; then also updated at the end of each epoch). With
-    `EarlyStopping(restore_best_weights=True)` it does not go together: use `ModelCheckpoint(monitor=...)`, whose files hold the averages.
+    It starts as a copy of the weights at `starting_at_step` (or `starting_at_epoch`; then also updated at the end of each epoch). The best
+    weights that `EarlyStopping(restore_best_weights=True)` restores are averages too, if validation judged averages.
 
     >>> from monograph import train
     >>> ema = train.EMA(decay=0.99)

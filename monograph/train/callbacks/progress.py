@@ -85,6 +85,7 @@ class ProgressBar(Callback):
             shown = trainer.callback_metrics if done else (trainer.fitting.means.results() if trainer.fitting is not None else {})
         else:
             shown = trainer.progress_bar_metrics
+        shown = dict(sorted(shown.items(), key=lambda item: item[0].startswith("val_")))  # what was trained first, as Keras shows it
         return "  ".join(f"{k} {float(v):.4g}" for k, v in shown.items() if not isinstance(v, Tensor) or v.numel() == 1)
 
     # ---- looking ----

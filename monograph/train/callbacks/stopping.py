@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from monograph.train.callbacks.averaging import judged_state
 from monograph.train.callbacks.watching import Watched
 from monograph.train.hooks import Callback
 from monograph.train.limits import seconds_of
@@ -99,7 +100,8 @@ class EarlyStopping(Callback):
             self.best = self.best_score = value
             self.best_epoch = trainer.current_epoch
             if self.restore_best_weights:
-                self.best_weights = {k: v.detach().clone() for k, v in trainer.model.state_dict().items()}
+                judged = judged_state(trainer) if trainer.stage == "validate" else trainer.model.state_dict()
+                self.best_weights = {k: v.detach().clone() for k, v in judged.items()}
             improved = self.baseline is None or self.watched.better(value, self.baseline)
         else:
             improved = False
