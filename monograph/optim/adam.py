@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from monograph.graph.node import record
 from monograph.ops import optim as optim_ops
-from monograph.optim.optimizer import ParamGroup, check_range
-from monograph.optim.sgd import refuse_differentiable
+from monograph.optim.groups import as_scalar
+from monograph.optim.optimizer import check_range
 from monograph.optim.single import SingleTensorOptimizer, write_outputs
 from monograph.tensor import Tensor, zeros_like
 from monograph.tensor.dispatch import read
@@ -33,7 +34,6 @@ class Adam(SingleTensorOptimizer):
         check_range("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
         check_range("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
             "foreach": foreach,
@@ -51,14 +51,20 @@ class Adam(SingleTensorOptimizer):
             for key, default in defaults.items():
                 group.setdefault(key, default)
 
-    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
+    def _maker(self, group: Any) -> Callable[[Any], dict[str, Any]]:
+        return _amsgrad_state if group["amsgrad"] else _state
+
+    def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
         amsgrad = bool(group["amsgrad"])
-        states = self._states(params, _amsgrad_state if amsgrad else _state)
-        lr = read(group.learning_rate())
-        attrs = _attrs(*group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"], amsgrad, group["maximize"])
+        states = self._states(params, self._maker(group))
+        (beta1, beta2), decay = group["betas"], group["weight_decay"]
+        decays = bool(decay)
+        attrs = _attrs(decays, bool(group["decoupled_weight_decay"]), bool(1 - beta1 < 0.5), amsgrad, bool(group["maximize"]))
+        numbers = [read(group.learning_rate()), as_scalar(beta1), as_scalar(beta2), as_scalar(group["eps"])]
+        numbers += [as_scalar(decay)] if decays else []
         for p, state, step in zip(params, states, self._advance(states, touched), strict=True):
             m, v = state["exp_avg"], state["exp_avg_sq"]
-            inputs = (read(p), read(p._grad), read(m), read(v), step, lr)
+            inputs = (read(p), read(p._grad), read(m), read(v), step, *numbers)
             if amsgrad:
                 greatest = state["max_exp_avg_sq"]
                 write_outputs(record(optim_ops.adam_update, (*inputs, read(greatest)), attrs), (p, m, v, greatest), touched)
@@ -66,9 +72,9 @@ class Adam(SingleTensorOptimizer):
                 write_outputs(record(optim_ops.adam_update, inputs, attrs), (p, m, v), touched)
 
 
-@functools.lru_cache(256)
-def _attrs(beta1: Any, beta2: Any, eps: Any, weight_decay: Any, decoupled: Any, amsgrad: bool, maximize: Any) -> optim_ops.AdamAttrs:
-    return optim_ops.AdamAttrs(float(beta1), float(beta2), float(eps), float(weight_decay), bool(decoupled), amsgrad, bool(maximize))
+@functools.lru_cache(32)
+def _attrs(decay: bool, decoupled: bool, slow: bool, amsgrad: bool, maximize: bool) -> optim_ops.AdamAttrs:
+    return optim_ops.AdamAttrs(decay, decay and decoupled, slow, amsgrad, maximize)
 
 
 def _state(p: Tensor) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from monograph.optim.optimizer import ParamGroup, check_range
-from monograph.optim.sgd import refuse_differentiable
+from monograph.core.modes import MODES
+from monograph.optim.optimizer import check_range
 from monograph.optim.single import SingleTensorOptimizer
 from monograph.tensor import FUNCTIONS, Tensor, full_like, tensor, zeros_like
 from monograph.tensor.core import wrap
@@ -17,10 +18,10 @@ class _Elementwise(SingleTensorOptimizer):
 
     _decoupled = False  # whether `_update` sees to the weight decay itself
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         """The new parameter; writes the new state."""
         raise NotImplementedError
 
@@ -31,11 +32,14 @@ class _Elementwise(SingleTensorOptimizer):
                 if key in self.defaults:
                     group.setdefault(key, default)
 
-    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
-        states = self._states(params, lambda p: self._make_state(group, p))
+    def _maker(self, group: Any) -> Callable[[Any], dict[str, Any]]:
+        return lambda p: self._make_state(group, p)
+
+    def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
+        states = self._states(params, self._maker(group))
         lr, decay = group.learning_rate(), group.get("weight_decay", 0)
         for p, state, step in zip(params, states, self._advance(states, touched), strict=True):
-            value, grad, own = p.detach(), p._grad, state
+            value, grad, own = p if MODES.grad else p.detach(), p._grad, state
             if p.dtype.kind == "c":  # both parts, each by itself
                 as_real = FUNCTIONS["view_as_real"]
                 value, grad = as_real(value), as_real(grad)
@@ -63,14 +67,13 @@ class RMSprop(_Elementwise):
         check_range("momentum value", momentum, momentum >= 0.0)
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
         check_range("alpha value", alpha, alpha >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered, "weight_decay": weight_decay,
             "capturable": capturable, "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         state = {"square_avg": zeros_like(p)}
         if group["momentum"] > 0:
             state["momentum_buffer"] = zeros_like(p)
@@ -78,7 +81,7 @@ class RMSprop(_Elementwise):
             state["grad_avg"] = zeros_like(p)
         return state
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         alpha = group["alpha"]
         square = assign(state["square_avg"], (state["square_avg"] * alpha).addcmul(grad, grad, value=1 - alpha))
         if group["centered"]:
@@ -104,7 +107,6 @@ class Adagrad(_Elementwise):
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
         check_range("initial_accumulator_value value", initial_accumulator_value, initial_accumulator_value >= 0.0)
         check_range("epsilon value", eps, eps >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value,
@@ -115,14 +117,14 @@ class Adagrad(_Elementwise):
             for p in group["params"]:
                 self.state[p] = {"step": tensor(0.0), **self._make_state(group, p)}
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         start = group["initial_accumulator_value"]
         return {"sum": full_like(p, complex(start, start) if p.dtype.kind == "c" else start)}
 
     def share_memory(self) -> None:
         """Nothing to do: worker processes are forked, and see the state."""
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         rate = lr / (1 + (step.double() - 1) * group["lr_decay"])
         total = assign(state["sum"], state["sum"] + grad * grad)
         return p + grad * -rate / (total.sqrt() + group["eps"])
@@ -139,7 +141,6 @@ class Adadelta(_Elementwise):
         check_range("rho value", rho, 0.0 <= rho <= 1.0)
         check_range("epsilon value", eps, eps >= 0.0)
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "capturable": capturable,
             "foreach": foreach,
@@ -147,10 +148,10 @@ class Adadelta(_Elementwise):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         return {"square_avg": zeros_like(p), "acc_delta": zeros_like(p)}
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         rho, eps = group["rho"], group["eps"]
         square = assign(state["square_avg"], (state["square_avg"] * rho).addcmul(grad, grad, value=1 - rho))
         delta = (state["acc_delta"] + eps).sqrt() / (square + eps).sqrt() * grad
@@ -170,17 +171,16 @@ class Adamax(_Elementwise):
         check_range("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
         check_range("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
             "differentiable": differentiable, "capturable": capturable,
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         return {"exp_avg": zeros_like(p), "exp_inf": zeros_like(p)}
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         beta1, beta2 = group["betas"]
         mean = assign(state["exp_avg"], state["exp_avg"].lerp(grad, 1 - beta1))
         greatest = assign(state["exp_inf"], FUNCTIONS["maximum"](state["exp_inf"] * beta2, grad.abs() + group["eps"]))

@@ -7,7 +7,6 @@ from typing import Any
 
 from monograph.core.dtype import Info, bfloat16
 from monograph.optim.adaptive import _Elementwise
-from monograph.optim.optimizer import ParamGroup
 from monograph.optim.single import SingleTensorOptimizer, keep_off_the_tape
 from monograph.tensor import FUNCTIONS, Tensor, zeros, zeros_like
 from monograph.tensor.dispatch import assign
@@ -41,7 +40,7 @@ class Adafactor(_Elementwise):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         if p.dtype.kind == "c":
             raise RuntimeError("Adafactor does not support complex parameters")
         if p.ndim > 1:
@@ -50,7 +49,7 @@ class Adafactor(_Elementwise):
             return {"row_var": zeros(rows, dtype=p.dtype), "col_var": zeros(columns, dtype=p.dtype)}
         return {"variance": zeros_like(p)}
 
-    def _update(self, group: ParamGroup, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
+    def _update(self, group: Any, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
         low, floor = group["eps"]
         low = Info(p.dtype).eps if low is None else low
         steps = step.double()
@@ -114,7 +113,7 @@ class Muon(SingleTensorOptimizer):
                 if p.ndim != 2:
                     raise ValueError(f"Muon only supports 2D parameters whereas we found a parameter with size: {p.size()}")
 
-    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
+    def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
         lr, momentum = group.learning_rate(), group["momentum"]
         for p in params:
             if p.dtype.kind == "c":

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.optim.adaptive import _Elementwise
-from monograph.optim.optimizer import ParamGroup, check_range
-from monograph.optim.sgd import refuse_differentiable
+from monograph.optim.optimizer import check_range
 from monograph.tensor import Tensor, tensor, where, zeros_like
 from monograph.tensor.dispatch import assign
 
@@ -14,29 +13,28 @@ from monograph.tensor.dispatch import assign
 class _Moments(_Elementwise):
     """First and second moments, as in Adam."""
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         return {"exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}
 
     @staticmethod
-    def _decayed(group: ParamGroup, p: Tensor, lr: Tensor) -> Tensor:
+    def _decayed(group: Any, p: Tensor, lr: Tensor) -> Tensor:
         decay = group["weight_decay"]
         return p * (1 - lr * decay) if decay and group["decoupled_weight_decay"] else p
 
     @staticmethod
-    def _moved(group: ParamGroup, grad: Tensor, state: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _moved(group: Any, grad: Tensor, state: dict[str, Any]) -> tuple[Tensor, Tensor]:
         beta1, beta2 = group["betas"]
         m = assign(state["exp_avg"], state["exp_avg"].lerp(grad, 1 - beta1))
         v = assign(state["exp_avg_sq"], (state["exp_avg_sq"] * beta2).addcmul(grad, grad, value=1 - beta2))
         return m, v
 
 
-def _check(lr: Any, betas: tuple[float, float], eps: float, weight_decay: float, differentiable: bool) -> None:
+def _check(lr: Any, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
     check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
     check_range("epsilon value", eps, eps >= 0.0)
     check_range("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
     check_range("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
     check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
-    refuse_differentiable(differentiable)
 
 
 class NAdam(_Moments):
@@ -47,7 +45,7 @@ class NAdam(_Moments):
         momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False,
         capturable: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
-        _check(lr, betas, eps, weight_decay, differentiable)
+        _check(lr, betas, eps, weight_decay)
         check_range("momentum_decay value", momentum_decay, momentum_decay >= 0.0)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "momentum_decay": momentum_decay,
@@ -56,10 +54,10 @@ class NAdam(_Moments):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         return {"mu_product": tensor(1.0), **super()._make_state(group, p)}
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         (beta1, beta2), decay, steps = group["betas"], group["momentum_decay"], step.double()
         p = self._decayed(group, p, lr)
         mu = beta1 * (1.0 - 0.5 * (0.96 ** (steps * decay)))
@@ -79,7 +77,7 @@ class RAdam(_Moments):
         decoupled_weight_decay: bool = False, *, foreach: bool | None = None, maximize: bool = False, capturable: bool = False,
         differentiable: bool = False,
     ) -> None:  # fmt: skip
-        _check(lr, betas, eps, weight_decay, differentiable)
+        _check(lr, betas, eps, weight_decay)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize, "foreach": foreach,
             "capturable": capturable,
@@ -87,7 +85,7 @@ class RAdam(_Moments):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _update(self, group: ParamGroup, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
+    def _update(self, group: Any, p: Tensor, grad: Tensor, state: dict[str, Any], lr: Tensor, step: Tensor) -> Tensor:
         (beta1, beta2), steps = group["betas"], step.double()
         p = self._decayed(group, p, lr)
         m, v = self._moved(group, grad, state)

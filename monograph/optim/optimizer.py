@@ -10,23 +10,11 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
-from monograph.core.dtype import float64
 from monograph.core.modes import no_grad
 from monograph.optim import for_subclasses
+from monograph.optim.groups import ParamGroup
 from monograph.tensor import Tensor
-from monograph.tensor.dispatch import evaluate, live
-
-
-class ParamGroup(dict[str, Any]):
-    """The parameters and hyper-parameters of one group."""
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return (ParamGroup, (dict(self),))
-
-    def learning_rate(self) -> Tensor:
-        """The learning rate as a 0-d tensor; a compiled step asks for it anew at every run."""
-        lr = self["lr"]
-        return lr.detach() if isinstance(lr, Tensor) else live(lambda: self["lr"], float64)
+from monograph.tensor.dispatch import evaluate
 
 
 class _Required:

@@ -8,7 +8,8 @@ from typing import Any
 from monograph.graph.node import record
 from monograph.ops import optim as optim_ops
 from monograph.ops import source
-from monograph.optim.optimizer import ParamGroup, check_range
+from monograph.optim.groups import as_scalar
+from monograph.optim.optimizer import check_range
 from monograph.optim.single import SingleTensorOptimizer, keep_off_the_tape, write_outputs
 from monograph.tensor import Tensor
 from monograph.tensor.core import wrap
@@ -27,7 +28,6 @@ class SGD(SingleTensorOptimizer):
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize,
@@ -41,13 +41,18 @@ class SGD(SingleTensorOptimizer):
             for key, default in (("nesterov", False), ("maximize", False), ("foreach", None), ("differentiable", False), ("fused", False)):
                 group.setdefault(key, default)
 
-    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
-        lr = read(group.learning_rate())
-        momentum = group["momentum"]
-        later = _attrs(group["weight_decay"], momentum, group["dampening"], group["nesterov"], False, group["maximize"])
+    def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
+        decay, momentum = group["weight_decay"], group["momentum"]
+        numbers: tuple[Any, ...] = (read(group.learning_rate()),)
+        kinds = (bool(decay), bool(momentum), bool(group["nesterov"]))
+        if kinds[0]:
+            numbers = (*numbers, as_scalar(decay))
+        if kinds[1]:
+            numbers = (*numbers, as_scalar(momentum), as_scalar(group["dampening"]))
+        later = _attrs(*kinds, False, bool(group["maximize"]))
         for p in params:
-            inputs = (read(p), read(p._grad), lr)
-            if not momentum:
+            inputs = (read(p), read(p._grad), *numbers)
+            if not kinds[1]:
                 write_outputs(record(optim_ops.sgd_update, inputs, later), (p,), touched)
                 continue
             state = self.state[p]
@@ -55,20 +60,13 @@ class SGD(SingleTensorOptimizer):
             if buffer is not None:
                 write_outputs(record(optim_ops.sgd_update, (*inputs, read(buffer)), later), (p, buffer), touched)
                 continue
-            start = _attrs(group["weight_decay"], momentum, group["dampening"], group["nesterov"], True, group["maximize"])
-            node = record(optim_ops.sgd_update, inputs, start)
+            node = record(optim_ops.sgd_update, inputs, _attrs(*kinds, True, bool(group["maximize"])))
             state["momentum_buffer"] = wrap(record(source.project, (node,), source.ProjectAttrs(1)))
             keep_off_the_tape(state)
             write_outputs(node, (p,), touched)
             touched.append(state["momentum_buffer"])
 
 
-@functools.lru_cache(256)
-def _attrs(weight_decay: Any, momentum: Any, dampening: Any, nesterov: Any, first: bool, maximize: Any) -> optim_ops.SgdAttrs:
-    return optim_ops.SgdAttrs(float(weight_decay), float(momentum), float(dampening), bool(nesterov), first, bool(maximize))
-
-
-def refuse_differentiable(differentiable: bool) -> None:
-    """Raises for the one argument of torch's optimisers that has no meaning here yet."""
-    if differentiable:
-        raise NotImplementedError("differentiable=True is not supported: write the update in tensor ops to differentiate through it")
+@functools.lru_cache(32)
+def _attrs(decay: bool, momentum: bool, nesterov: bool, first: bool, maximize: bool) -> optim_ops.SgdAttrs:
+    return optim_ops.SgdAttrs(decay, momentum, nesterov, first, maximize)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.optim.adaptive import _Elementwise
-from monograph.optim.optimizer import ParamGroup, check_range
-from monograph.optim.sgd import refuse_differentiable
+from monograph.optim.optimizer import check_range
 from monograph.tensor import FUNCTIONS, Tensor, full_like, tensor, where, zeros_like
 from monograph.tensor.dispatch import assign
 
@@ -20,17 +19,16 @@ class ASGD(_Elementwise):
     ) -> None:  # fmt: skip
         check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
         check_range("weight_decay value", weight_decay, weight_decay >= 0.0)
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "foreach": foreach, "maximize": maximize,
             "differentiable": differentiable, "capturable": capturable,
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         return {"eta": group.learning_rate().float(), "mu": tensor(1.0), "ax": zeros_like(p)}
 
-    def _update(self, group: ParamGroup, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
+    def _update(self, group: Any, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
         eta, mu, ax, steps = state["eta"], state["mu"], state["ax"], step.double()
         rate = eta.double()
         new = p * (1 - group["lambd"] * rate) + grad * -rate
@@ -51,20 +49,19 @@ class Rprop(_Elementwise):
         check_range("learning rate", lr, isinstance(lr, Tensor) or lr >= 0.0)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
-        refuse_differentiable(differentiable)
         defaults = {
             "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize, "differentiable": differentiable,
             "capturable": capturable,
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def _make_state(self, group: ParamGroup, p: Tensor) -> dict[str, Any]:
+    def _make_state(self, group: Any, p: Tensor) -> dict[str, Any]:
         size = full_like(p, float(group["lr"]))
         if p.dtype.kind == "c":
             size = FUNCTIONS["complex"](size.real, size.real)
         return {"prev": zeros_like(p), "step_size": size}
 
-    def _update(self, group: ParamGroup, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
+    def _update(self, group: Any, p: Any, grad: Any, state: dict[str, Any], lr: Any, step: Any) -> Tensor:
         (shrink, grow), (smallest, largest) = group["etas"], group["step_sizes"]
         agreement = grad * state["prev"]
         stay, smaller = full_like(agreement, 1.0), full_like(agreement, shrink)  # numbers in where() would be float32

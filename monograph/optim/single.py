@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from monograph.autodiff.vjp import in_place
 from monograph.core.dtype import float32
-from monograph.core.modes import MODES, enable_grad
+from monograph.core.modes import MODES, enable_grad, no_grad
 from monograph.graph.node import Node, record
 from monograph.ops import elementwise, source
-from monograph.optim.optimizer import Optimizer, ParamGroup
+from monograph.optim.optimizer import Optimizer
 from monograph.tensor import Tensor, tensor
 from monograph.tensor.dispatch import read
 
@@ -17,7 +18,7 @@ PROJECTIONS = tuple(source.ProjectAttrs(i) for i in range(8))
 
 
 class SingleTensorOptimizer(Optimizer):
-    """Runs `_update_group` for each group with its parameters that have a gradient, without recording gradients."""
+    """Runs `_update_group` for each group with its parameters that have a gradient; gradients are recorded with `differentiable` only."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of all parameters that have a gradient. Returns the closure's loss, if there is a closure."""
@@ -26,26 +27,44 @@ class SingleTensorOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         touched: list[Tensor] = []
-        grad_mode, MODES.grad = MODES.grad, False
+        grad_mode, MODES.grad = MODES.grad, bool(self.defaults.get("differentiable", False))
         try:
             for group in self.param_groups:
                 active = [p for p in group["params"] if p._grad is not None]
                 if active:
+                    if MODES.grad:
+                        for p in active:
+                            p._check_writable()
                     if group.get("fused"):
                         _check_fused(active)
                     if len(active) != len(group["params"]):
                         self._part_steps(group, active)
-                    self._update_group(group, active, touched)
+                    self._update_group(group.live() if hasattr(group, "live") else group, active, touched)
         finally:
             MODES.grad = grad_mode
         self._touched = touched
         return loss
 
-    def _update_group(self, group: ParamGroup, params: list[Any], touched: list[Tensor]) -> None:
-        """Updates `params` in place and appends every tensor it has written to `touched`."""
+    def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
+        """Updates `params` in place and appends every tensor it has written to `touched`. `group` is as `ParamGroup.live` gives it."""
         raise NotImplementedError
 
-    def _part_steps(self, group: ParamGroup, active: list[Any]) -> None:
+    def _maker(self, group: Any) -> Callable[[Any], dict[str, Any]] | None:
+        """What makes the state of a parameter before its first step, besides its step count; None where the first step itself does."""
+        return None
+
+    def prepare(self) -> None:
+        """Makes the state that the first step would make, for all parameters that require a gradient.
+
+        A step that is compiled is captured once then, not a second time with the state there.
+        """
+        with no_grad():
+            for group in self.param_groups:
+                make = self._maker(group)
+                if make is not None:
+                    self._states([p for p in group["params"] if p.requires_grad], make)
+
+    def _part_steps(self, group: Any, active: list[Any]) -> None:
         """Parameters that take no part in this step keep their own count from now on."""
         moving = {id(p) for p in active}
         counted = {id(self.state[p]["step"]) for p in active if "step" in self.state[p]}
@@ -104,6 +123,8 @@ def keep_off_the_tape(state: dict[str, Any]) -> None:
 def write_outputs(node: Node, tensors: tuple[Tensor, ...], touched: list[Tensor]) -> None:
     """Stores the outputs of an update op into the tensors they update."""
     inputs = (node,)
+    if node.requires_grad:
+        in_place.add(node)  # it may read the parameter that it overwrites
     for t, attrs, (shape, dtype) in zip(tensors, PROJECTIONS, node.outputs, strict=False):
-        t._write(Node(source.project, inputs, attrs, shape, dtype))
+        t._write(Node(source.project, inputs, attrs, shape, dtype, node.requires_grad))
     touched.extend(tensors)

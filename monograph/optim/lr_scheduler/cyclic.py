@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from monograph.optim.lr_scheduler.base import LRScheduler, per_group, set_value
@@ -69,8 +70,17 @@ class CyclicLR(LRScheduler):
         return {"triangular": 1.0, "triangular2": 1 / (2.0 ** (x - 1)), "exp_range": self.gamma**x}[self.mode]
 
     def state_dict(self) -> dict[str, Any]:
-        """All attributes but the optimiser and a scale function of one's own."""
-        return {k: v for k, v in super().state_dict().items() if k != "_scale_fn_custom"}
+        """All attributes but the optimiser; of a scale function of one's own, if it is an object, its attributes."""
+        own = self._scale_fn_custom
+        return {**super().state_dict(), "_scale_fn_custom": None if own is None or isinstance(own, FunctionType) else vars(own).copy()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the attributes of `state_dict()`."""
+        rest = dict(state_dict)
+        scale = rest.pop("_scale_fn_custom", None)
+        super().load_state_dict(rest)
+        if scale is not None:
+            vars(self._scale_fn_custom).update(scale)
 
     def get_lr(self) -> list[Any]:
         """Rates on the triangle; sets momenta too."""
