@@ -31,6 +31,28 @@ hooked: weakref.WeakSet[Node] = weakref.WeakSet()
 followed: weakref.WeakKeyDictionary[Node, list[Callable[[Any, Any], Any]]] = weakref.WeakKeyDictionary()
 
 
+# Nodes with `packed`: what their gradients read, as hooks on saved tensors have packed it. See `autodiff.saving`.
+saved: weakref.WeakSet[Node] = weakref.WeakSet()
+
+
+def _unpacked(node: Node) -> tuple[Node, Node]:
+    """The node on what unpacking returns in place of the values that were packed, with their history; and its result, likewise."""
+    kept, unpack = node.packed
+    inputs, result = list(node.inputs), node
+    before, MODES.grad = MODES.grad, True
+    try:
+        for place, value in kept.items():
+            old, new = node if place < 0 else node.inputs[place], unpack(value)
+            new = source.revalued(old, new) if old.requires_grad else new
+            if place < 0:
+                result = new
+            else:
+                inputs[place] = new
+    finally:
+        MODES.grad = before
+    return Node(node.op, tuple(inputs), node.attrs, node.shape, node.dtype, True), result
+
+
 def hook(node: Node, hooks: list[Callable[[Node], Node]] | None = None) -> list[Callable[[Node], Node]]:
     """The hooks of a node's gradient, to add to; `hooks`: use this list for them."""
     if node not in hooked:
@@ -67,14 +89,16 @@ def _conjugated(grads: Sequence[Node | None]) -> list[Node | None]:
 
 def pulled(node: Node, g: Any) -> Sequence[Node | None]:
     """What the op's own rule makes of the gradient of its output: one for each input, None for those without."""
-    rule = node.op.vjp
+    rule, y = node.op.vjp, node
+    if saved and node in saved:
+        node, y = _unpacked(node)
     if isinstance(rule, ViaDecomposition):
         return decomposition_vjp(g, node, node.attrs, *node.inputs)
     if isinstance(rule, NotDifferentiable):
         raise AutogradError(f"{node.op.name} is not differentiable: {rule.reason}")
     if node.op.holomorphic and node.inputs[0].dtype.kind == "c":
-        return _conjugated(rule(_conjugate(g), node, node.attrs, *node.inputs))
-    return rule(g, node, node.attrs, *node.inputs)
+        return _conjugated(rule(_conjugate(g), y, node.attrs, *node.inputs))
+    return rule(g, y, node.attrs, *node.inputs)
 
 
 def gradients(
@@ -136,7 +160,7 @@ def gradients(
             continue
         start = len(pending)
         grads = pulled(node, g)
-        if _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
+        if (saved and node in saved) or _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
             reads_saved.add(id(node))
         if check is not None:
             check(node, grads)

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from monograph.autodiff.saving import Saver
+from monograph.core.modes import MODES
 from monograph.tensor.autograd import AccumulateGrad, GradFn, RemovableHandle
-from monograph.tensor.core import Tensor
+from monograph.tensor.core import Tensor, node_of, wrap
 from monograph.tensor.function import SAVING
 
 
@@ -42,11 +44,10 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
 
 
 class saved_tensors_hooks:  # noqa: N801 - torch's name
-    """Within the block `pack_hook(tensor)` is called for every tensor that a custom Function saves for backward, and backward gets what
-    `unpack_hook` makes of the result.
+    """Within the block `pack_hook(tensor)` is called for every tensor that the gradient of an op will read, and for those that a custom
+    Function saves; backward gets what `unpack_hook` makes of the result.
 
-    What built-in ops need in backward is not kept by them: the compiler chooses, for the whole graph, what stays and what is computed
-    again. There is nothing to pack, and hooks are not called for them.
+    What a compiled function records is not packed: there the compiler chooses, for the whole graph, what stays and what is computed again.
     """
 
     def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
@@ -57,9 +58,17 @@ class saved_tensors_hooks:  # noqa: N801 - torch's name
         if _disabled.message is not None:
             raise RuntimeError(_disabled.message)
         SAVING.hooks.append((self.pack_hook, self.unpack_hook))
+        self._outer, MODES.saving = MODES.saving, Saver(lambda node: self.pack_hook(wrap(node)), self._unpacked)
 
     def __exit__(self, *error: object) -> None:
         SAVING.hooks.pop()
+        MODES.saving = self._outer
+
+    def _unpacked(self, kept: Any) -> Any:
+        tensor = self.unpack_hook(kept)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(tensor).__name__}")
+        return node_of(tensor)
 
 
 class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - torch's name
@@ -90,7 +99,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def allow_mutation_on_saved_tensors() -> Iterator[None]:
-    """Within the block custom Functions save copies, so that what they saved may be overwritten. Built-in ops always refuse that."""
+    """Within the block copies are saved for backward, so that the originals may be overwritten."""
     with saved_tensors_hooks(lambda tensor: tensor.clone(), lambda packed: packed):  # type: ignore[attr-defined]
         yield
 

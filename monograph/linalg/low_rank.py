@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from monograph.core.errors import ArgumentError
 from monograph.linalg.checks import transposed
 from monograph.linalg.decompositions import SVD, qr, svd
 from monograph.tensor.core import Tensor
@@ -31,15 +32,15 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
     x: Any = A
     if M is not None:
         if x.ndim != M.ndim and x.shape[-2:] != M.shape[-2:]:
-            raise ValueError(f"M has shape {list(M.shape)}, which does not broadcast to A's, {list(A.shape)}")
+            raise ArgumentError(f"M has shape {list(M.shape)}, which does not broadcast to A's, {list(A.shape)}")
         x = x - M
     m, n = x.shape[-2:]
     q = 6 if q is None else q
     niter = 2 if niter is None else niter
     if not 0 <= q <= min(m, n):
-        raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
+        raise ArgumentError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
     if niter < 0:
-        raise ValueError(f"niter(={niter}) must be non-negative integer")
+        raise ArgumentError(f"niter(={niter}) must be non-negative integer")
     wide = m < n
     if wide:
         x = transposed(x)
@@ -58,7 +59,7 @@ def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int
     m, n = x.shape[-2:]
     q = min(6, m, n) if q is None else q
     if not 0 <= q <= min(m, n):
-        raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
+        raise ArgumentError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
     if niter < 0:
-        raise ValueError(f"niter(={niter}) must be non-negative integer")
+        raise ArgumentError(f"niter(={niter}) must be non-negative integer")
     return svd_lowrank(x - x.mean(-2, keepdim=True) if center else x, q, niter)

@@ -11,7 +11,7 @@ import numpy as np
 from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import iinfo
-from monograph.core.errors import DTypeError, MonographError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, MonographError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import record
 from monograph.graph.op import Family, OpDef, Sample, Trait, define
@@ -283,7 +283,7 @@ def _clamp_numpy(a: RangeAttrs, x: np.ndarray) -> np.ndarray:
 
 def _check_clamp(a: RangeAttrs, x: Any) -> None:
     if a.min is None and a.max is None:
-        raise ValueError("clamp: At least one of 'min' or 'max' must not be None")
+        raise ArgumentError("clamp: At least one of 'min' or 'max' must not be None")
     if x.dtype.kind in "ui":
         limits = iinfo(x.dtype)
         for bound in (a.min, a.max):

@@ -14,7 +14,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int32, int64
-from monograph.core.errors import DimensionError, DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from monograph.core.explain import explained
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
@@ -59,7 +59,7 @@ class ProbabilityAttrs(Attrs):
 
 def _must_be_smoothing(s: float) -> None:
     if not 0.0 <= s <= 1.0:
-        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {s}")
+        raise ArgumentError(f"label_smoothing must be between 0.0 and 1.0. Got: {s}")
 
 
 def _must_weigh_classes(weights: tuple[Any, ...], classes: Any) -> None:
@@ -86,7 +86,7 @@ def _class_type(name: str) -> Any:
         positions = s[: a.dim] + s[a.dim + 1 :]
         if t.shape != positions:
             if len(positions) == 1 and len(t.shape) == 1:
-                raise ValueError(f"Expected input batch_size ({positions[0]}) to match target batch_size ({t.shape[0]}).")
+                raise ArgumentError(f"Expected input batch_size ({positions[0]}) to match target batch_size ({t.shape[0]}).")
             raise ShapeError(
                 f"Expected target size {list(positions)}, got {list(t.shape)}: {name} takes an input {list(s)} with {s[a.dim]} classes in "
                 f"dimension {a.dim}"

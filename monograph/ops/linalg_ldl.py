@@ -14,7 +14,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int32
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, Sample, define
@@ -179,7 +179,7 @@ def _solve(a: LdlAttrs, factors: np.ndarray, pivots: np.ndarray, b: np.ndarray) 
     orders = np.broadcast_to(pivots, (*lead, n)).reshape(count, n)
     found = np.broadcast_to(b, (*lead, n, k)).reshape(count, n, k).copy()
     if n and (np.abs(orders).max(initial=1) > n or np.abs(orders).min(initial=1) < 1):
-        raise ValueError(f"linalg.ldl_solve: pivots count rows from 1 to {n}; give those that linalg.ldl_factor returned")
+        raise ArgumentError(f"linalg.ldl_solve: pivots count rows from 1 to {n}; give those that linalg.ldl_factor returned")
     with np.errstate(all="ignore"):
         for i in range(count):
             _substitute(wide[i], orders[i], found[i], a.hermitian)

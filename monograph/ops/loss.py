@@ -9,7 +9,7 @@ import numpy as np
 
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, define
@@ -63,7 +63,7 @@ class DivergenceAttrs(Attrs):
 def must_reduce(reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> None:
     """Raises ValueError for an unknown reduction."""
     if reduction not in allowed:
-        raise ValueError(f"{reduction} is not a valid value for reduction; use one of {', '.join(map(repr, allowed))}")
+        raise ArgumentError(f"{reduction} is not a valid value for reduction; use one of {', '.join(map(repr, allowed))}")
 
 
 def reduced(reduction: str, losses: Node) -> Node:

@@ -10,7 +10,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.clashes import unequal_entries, unequal_in_cat
 from monograph.core.dtype import int64
-from monograph.core.errors import DimensionError, DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from monograph.graph.op import VIA_DECOMPOSITION, Family, OpDef, Sample, define
 from monograph.ops.broadcasting import mismatch
 from monograph.ops.compare import ge, le
@@ -92,7 +92,7 @@ flip: OpDef = define(
 
 def _cat(a: DimAttrs, *xs: Any) -> Inferred:
     if not xs:
-        raise ValueError("cat expects a non-empty list of tensors")
+        raise ArgumentError("cat expects a non-empty list of tensors")
     first, dim = xs[0], a.dim
     shape, total = first.shape, first.shape[dim] if dim < len(first.shape) else None
     if total is None:
@@ -223,7 +223,7 @@ triu = _triangle("triu", ge, np.triu)
 
 def _stack_infer(a: DimAttrs, *xs: Any) -> Inferred:
     if not xs:
-        raise ValueError("stack expects a non-empty list of tensors")
+        raise ArgumentError("stack expects a non-empty list of tensors")
     first = xs[0]
     for k, x in enumerate(xs):
         if x.shape != first.shape:

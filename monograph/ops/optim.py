@@ -1,8 +1,9 @@
 """Parameter updates, each a whole step of one parameter in one node: SGD with momentum, Adam and AdamW.
 
-The order of operations is that of torch.optim's single-tensor code, so that losses stay together over many steps. Learning rate and step
-count are run-time inputs: 0-d floating nodes of any precision (float64 keeps Python's numbers exact). What depends on them alone is
-computed in float64, as Python would, and rounded once to the parameter's type. Half-precision parameters are updated in float32.
+The order of operations is that of torch.optim's single-tensor code, so that losses stay together over many steps. Every number that a
+schedule may change is a run-time input, as is the step count: 0-d floating nodes of any precision (float64 keeps Python's numbers exact).
+Attributes say only what the update is made of. What depends on the numbers alone is computed in float64, as Python would, and rounded once
+to the parameter's type. Half-precision parameters are updated in float32.
 """
 
 from __future__ import annotations
@@ -17,23 +18,21 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float64
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.graph.node import Node
-from monograph.graph.op import Family, NotDifferentiable, Sample, define
+from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
+from monograph.ops import source
 from monograph.ops.complex_parts import pairs, unpaired
 from monograph.ops.elementwise import maximum, pow, sqrt
 from monograph.ops.precision import narrow, widen
-from monograph.ops.source import constant
 
 OPTIM = Family.OPTIM
-NO_GRADIENT = NotDifferentiable("an optimiser's step changes parameters in place; write the update in ops to differentiate through it")
 
 
 @attrs
 class SgdAttrs(Attrs):
-    """Of torch.optim.SGD; `first`: there is no momentum buffer yet, it starts as the gradient."""
+    """Of torch.optim.SGD; `decay`, `momentum`: there is any; `first`: there is no momentum buffer yet, it starts as the gradient."""
 
-    weight_decay: float = 0.0
-    momentum: float = 0.0
-    dampening: float = 0.0
+    decay: bool = False
+    momentum: bool = False
     nesterov: bool = False
     first: bool = False
     maximize: bool = False
@@ -41,13 +40,13 @@ class SgdAttrs(Attrs):
 
 @attrs
 class AdamAttrs(Attrs):
-    """Of torch.optim.Adam; `decoupled`: weight decay as in AdamW; `amsgrad`: the greatest second moment is a further state."""
+    """Of torch.optim.Adam; `decay`: there is weight decay; `decoupled`: it is AdamW's; `slow`: 1 - beta1 is less than a half; `amsgrad`:
+    the greatest second moment is a further state.
+    """
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    decay: bool = False
     decoupled: bool = False
+    slow: bool = True
     amsgrad: bool = False
     maximize: bool = False
 
@@ -63,7 +62,7 @@ def _check(name: str, p: Any, states: tuple[Any, ...], scalars: tuple[Any, ...])
             )
     for s in scalars:
         if s.shape != () or s.dtype.kind != "f":
-            raise ShapeError(f"{name}: learning rate and step are 0-d floating-point inputs, got {s.dtype.name}{list(s.shape)}")
+            raise ShapeError(f"{name}: learning rate, step and the like are 0-d floating-point inputs, got {s.dtype.name}{list(s.shape)}")
     return d
 
 
@@ -74,25 +73,38 @@ def _exact(x: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- SGD
 
 
-def _sgd_type(a: SgdAttrs, p: Any, g: Any, lr: Any, *buffer: Any) -> tuple[Any, Any]:
-    d = _check("sgd_update", p, (g, *buffer), (lr,))
-    if len(buffer) != (1 if a.momentum and not a.first else 0):
+def _sgd_inputs(a: SgdAttrs, given: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+    """What follows the learning rate: ((weight decay), (momentum, dampening), (momentum buffer), all the numbers); () for what is not
+    there.
+    """
+    wanted = int(a.decay) + 2 * int(a.momentum) + int(a.momentum and not a.first)
+    if len(given) != wanted:
         raise ShapeError(
-            f"sgd_update takes a momentum buffer exactly if momentum is not 0 and it is not the first step, got {len(buffer)} for {a}"
+            "sgd_update takes weight decay, momentum and dampening where there are any, and a momentum buffer exactly if there is "
+            f"momentum and it is not the first step: {wanted} inputs after the learning rate, got {len(given)} for {a}"
         )
+    decay, rest = (given[:1], given[1:]) if a.decay else ((), given)
+    return decay, rest[:2], rest[2:], (*decay, *rest[:2])
+
+
+def _sgd_type(a: SgdAttrs, p: Any, g: Any, lr: Any, *more: Any) -> tuple[Any, Any]:
+    _, _, buffer, numbers = _sgd_inputs(a, more)
+    d = _check("sgd_update", p, (g, *buffer), (lr, *numbers))
     return (((p.shape, d),) * (2 if a.momentum else 1)), None
 
 
-def _sgd(a: SgdAttrs, p: Node, g: Node, lr: Node, *buffer: Node) -> tuple[Node, ...]:
+def _sgd(a: SgdAttrs, p: Node, g: Node, lr: Node, *more: Node) -> tuple[Node, ...]:
+    decay, inertia, buffer, _ = _sgd_inputs(a, more)
     x, d = widen(p), widen(g)
     if a.maximize:
         d = -d
-    if a.weight_decay:
-        d = d + x * a.weight_decay
+    if decay:
+        d = d + x * narrow(decay[0], x.dtype)
     new: Node | None = None
-    if a.momentum:
-        new = d if a.first else widen(buffer[0]) * a.momentum + d * (1 - a.dampening)
-        d = d + new * a.momentum if a.nesterov else new
+    if inertia:
+        momentum, share = narrow(inertia[0], x.dtype), narrow(1 - narrow(inertia[1], float64), x.dtype)
+        new = source.detach(d) if a.first else widen(buffer[0]) * momentum + d * share
+        d = d + new * momentum if a.nesterov else new
     updated = narrow(x + d * narrow(-lr, x.dtype), p.dtype)
     return (updated,) if new is None else (updated, narrow(new, p.dtype))
 
@@ -100,113 +112,143 @@ def _sgd(a: SgdAttrs, p: Node, g: Node, lr: Node, *buffer: Node) -> tuple[Node, 
 def _sgd_samples() -> Iterable[Sample]:
     draw = np.random.default_rng(22)
     p, g, m = (draw.standard_normal((3, 2)) for _ in range(3))
-    lr = np.asarray(0.1)
+    lr, decay, momentum, dampening, none = (np.asarray(n) for n in (0.1, 0.01, 0.9, 0.5, 0.0))
     yield Sample((p, g, lr), SgdAttrs())
-    yield Sample((p, g, lr), SgdAttrs(weight_decay=0.01, maximize=True))
-    yield Sample((p, g, lr), SgdAttrs(momentum=0.9, dampening=0.5, first=True))
-    yield Sample((p, g, lr, m), SgdAttrs(momentum=0.9, dampening=0.5))
-    yield Sample((p, g, lr, m), SgdAttrs(momentum=0.9, weight_decay=0.1, nesterov=True))
-    yield Sample((p.astype(np.float32), g.astype(np.float32), np.asarray(0.1, np.float32)), SgdAttrs(weight_decay=0.01))
+    yield Sample((p, g, lr, decay), SgdAttrs(decay=True, maximize=True))
+    yield Sample((p, g, lr, momentum, dampening), SgdAttrs(momentum=True, first=True), grad_inputs=(0, 2))  # the buffer starts detached
+    yield Sample((p, g, lr, momentum, dampening, m), SgdAttrs(momentum=True))
+    yield Sample((p, g, lr, decay, momentum, none, m), SgdAttrs(decay=True, momentum=True, nesterov=True))
+    yield Sample((p.astype(np.float32), g.astype(np.float32), np.asarray(0.1, np.float32), decay), SgdAttrs(decay=True))
     yield Sample((p.astype(np.float16), g.astype(np.float16), lr), SgdAttrs(), tolerance=1e-2)
-    yield Sample((p + 1j * g, g - 1j * m, lr, m + 1j * p), SgdAttrs(momentum=0.9, weight_decay=0.1))
+    yield Sample((p + 1j * g, g - 1j * m, lr, decay, momentum, none, m + 1j * p), SgdAttrs(decay=True, momentum=True))
     yield Sample((p, g[:2], lr), SgdAttrs(), error=ShapeError, match="must be as the parameter")
-    yield Sample((p, g, lr), SgdAttrs(momentum=0.9), error=ShapeError, match="takes a momentum buffer exactly if")
+    yield Sample((p, g, lr), SgdAttrs(momentum=True), error=ShapeError, match="a momentum buffer exactly if")
     yield Sample((p, g, np.ones(3)), SgdAttrs(), error=ShapeError, match="0-d floating-point inputs")
     yield Sample((np.ones(3, np.int64), np.ones(3, np.int64), lr), SgdAttrs(), error=DTypeError, match="floating-point parameters")
 
 
-def _sgd_reference(a: SgdAttrs, p: np.ndarray, g: np.ndarray, lr: np.ndarray, *buffer: np.ndarray) -> tuple[np.ndarray, ...]:
+def _sgd_reference(a: SgdAttrs, p: np.ndarray, g: np.ndarray, lr: np.ndarray, *more: np.ndarray) -> tuple[np.ndarray, ...]:
+    decay, inertia, buffer, _ = _sgd_inputs(a, more)
     x, d = _exact(p), _exact(g) * (-1 if a.maximize else 1)
-    d = d + a.weight_decay * x
-    new = d if a.first or not buffer else a.momentum * _exact(buffer[0]) + (1 - a.dampening) * d
-    if a.momentum:
-        d = d + a.momentum * new if a.nesterov else new
+    if decay:
+        d = d + float(decay[0]) * x
+    new = d
+    if inertia:
+        momentum, dampening = map(float, inertia)
+        new = d if a.first else momentum * _exact(buffer[0]) + (1 - dampening) * d
+        d = d + momentum * new if a.nesterov else new
     updated = (x - lr.astype(np.float64) * d).astype(p.dtype)
     return (updated, new.astype(p.dtype)) if a.momentum else (updated,)
 
 
 sgd_update = define(
-    "sgd_update", family=OPTIM, attrs=SgdAttrs, infer=_sgd_type, decompose=_sgd, vjp=NO_GRADIENT, reference=_sgd_reference,
+    "sgd_update", family=OPTIM, attrs=SgdAttrs, infer=_sgd_type, decompose=_sgd, vjp=VIA_DECOMPOSITION, reference=_sgd_reference,
     samples=_sgd_samples,
-    doc="(parameter, gradient, lr, momentum buffer if any) to (new parameter, new buffer if there is momentum).",
+    doc="(parameter, gradient, lr, weight decay if any, momentum and dampening if any, momentum buffer if any) to (new parameter, new "
+    "buffer if there is momentum).",
 )  # fmt: skip
 
 
 # ---------------------------------------------------------------- Adam, AdamW
 
 
-def _adam_type(a: AdamAttrs, p: Any, g: Any, m: Any, v: Any, step: Any, lr: Any, *greatest: Any) -> tuple[Any, Any]:
-    d = _check("adam_update", p, (g, m, v, *greatest), (step, lr))
-    if len(greatest) != int(a.amsgrad):
-        raise ShapeError(f"adam_update takes the greatest second moment exactly if amsgrad is set, got {len(greatest)} for {a}")
+def _adam_numbers(a: AdamAttrs, given: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """((weight decay if any), (greatest second moment if any)) of what follows eps."""
+    if len(given) != int(a.decay) + int(a.amsgrad):
+        raise ShapeError(
+            f"adam_update takes weight decay exactly if there is any, and the greatest second moment exactly if amsgrad is set, got "
+            f"{len(given)} inputs after eps for {a}"
+        )
+    return given[: int(a.decay)], given[int(a.decay) :]
+
+
+def _adam_type(a: AdamAttrs, p: Any, g: Any, m: Any, v: Any, *numbers: Any) -> tuple[Any, Any]:
+    if len(numbers) < 5:
+        raise ShapeError(f"adam_update takes step, lr, beta1, beta2 and eps after the second moment, got {len(numbers)} inputs")
+    decay, greatest = _adam_numbers(a, numbers[5:])
+    d = _check("adam_update", p, (g, m, v, *greatest), (*numbers[:5], *decay))
     return (((p.shape, d),) * (4 if a.amsgrad else 3)), None
 
 
-def _adam(a: AdamAttrs, p: Node, g: Node, m: Node, v: Node, step: Node, lr: Node, *greatest: Node) -> tuple[Node, ...]:
+def _adam(
+    a: AdamAttrs, p: Node, g: Node, m: Node, v: Node, step: Node, lr: Node, beta1: Node, beta2: Node, eps: Node, *more: Node
+) -> tuple[Node, ...]:
+    decay, greatest = _adam_numbers(a, more)
     if p.dtype.kind == "c":
         parts = [pairs(n) for n in (p, g, m, v, *greatest)]
-        return tuple(unpaired(n, p.dtype) for n in _adam(a, *parts[:4], step, lr, *parts[4:]))
+        return tuple(unpaired(n, p.dtype) for n in _adam(a, *parts[:4], step, lr, beta1, beta2, eps, *decay, *parts[4:]))
     x, d, m, v = widen(p), widen(g), widen(m), widen(v)
-    wide, rate, steps = x.dtype, narrow(lr, float64), narrow(step, float64)
+    wide = x.dtype
+    rate, steps, beta1, beta2 = (narrow(n, float64) for n in (lr, step, beta1, beta2))
+    share = 1 - beta1
     if a.maximize:
         d = -d
-    if a.weight_decay:
+    if decay:
         if a.decoupled:
-            x = x * narrow(1 - rate * a.weight_decay, wide)
+            x = x * narrow(1 - rate * narrow(decay[0], float64), wide)
         else:
-            d = d + x * a.weight_decay
+            d = d + x * narrow(decay[0], wide)
     # torch.lerp_(m, d, w): from the nearer end, so that the result is exact at both ends.
-    m = m + (d - m) * (1 - a.beta1) if 1 - a.beta1 < 0.5 else d - (d - m) * (1 - (1 - a.beta1))
-    v = v * a.beta2 + d * (1 - a.beta2) * d
-    first = 1 - pow(constant(a.beta1, float64), steps)
-    second = narrow(sqrt(1 - pow(constant(a.beta2, float64), steps)), wide)
-    top = maximum(widen(greatest[0]), v) if a.amsgrad else v
-    denominator = sqrt(top) / second + a.eps
+    m = m + (d - m) * narrow(share, wide) if a.slow else d - (d - m) * narrow(1 - share, wide)
+    v = v * narrow(beta2, wide) + d * narrow(1 - beta2, wide) * d
+    first = 1 - pow(beta1, steps)
+    second = narrow(sqrt(1 - pow(beta2, steps)), wide)
+    top = maximum(widen(greatest[0]), v) if greatest else v
+    denominator = sqrt(top) / second + narrow(eps, wide)
     x = x + m * narrow(-(rate / first), wide) / denominator
-    updated = [x, m, v, top] if a.amsgrad else [x, m, v]
+    updated = [x, m, v, top] if greatest else [x, m, v]
     return tuple(narrow(u, p.dtype) for u in updated)
 
 
 def _adam_reference(
-    a: AdamAttrs, p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, step: np.ndarray, lr: np.ndarray, *greatest: np.ndarray
+    a: AdamAttrs, p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, *numbers: np.ndarray
 ) -> tuple[np.ndarray, ...]:
+    decay, greatest = _adam_numbers(a, numbers[5:])
     if p.dtype.kind == "c":  # both parts, each by itself
         real = p.real.dtype
         parts = [np.ascontiguousarray(n)[..., None].view(real) for n in (p, g, m, v, *greatest)]
-        updated = _adam_reference(a, *parts[:4], step, lr, *parts[4:])
+        updated = _adam_reference(a, *parts[:4], *numbers[:5], *decay, *parts[4:])
         return tuple(u.view(p.dtype)[..., 0] for u in updated)
-    x, d, rate, steps = p.astype(np.float64), g.astype(np.float64) * (-1 if a.maximize else 1), float(lr), float(step)
-    if a.decoupled:
-        x = x - rate * a.weight_decay * x
-    else:
-        d = d + a.weight_decay * x
-    first = a.beta1 * m.astype(np.float64) + (1 - a.beta1) * d
-    second = a.beta2 * v.astype(np.float64) + (1 - a.beta2) * d * d
-    top = np.maximum(greatest[0].astype(np.float64), second) if a.amsgrad else second
-    x = x - rate / (1 - a.beta1**steps) * first / (np.sqrt(top / (1 - a.beta2**steps)) + a.eps)
-    return tuple(u.astype(p.dtype) for u in ((x, first, second, top) if a.amsgrad else (x, first, second)))
+    steps, rate, beta1, beta2, eps = map(float, numbers[:5])
+    x, d = p.astype(np.float64), g.astype(np.float64) * (-1 if a.maximize else 1)
+    if decay:
+        if a.decoupled:
+            x = x - rate * float(decay[0]) * x
+        else:
+            d = d + float(decay[0]) * x
+    first = beta1 * m.astype(np.float64) + (1 - beta1) * d
+    second = beta2 * v.astype(np.float64) + (1 - beta2) * d * d
+    top = np.maximum(greatest[0].astype(np.float64), second) if greatest else second
+    x = x - rate / (1 - beta1**steps) * first / (np.sqrt(top / (1 - beta2**steps)) + eps)
+    return tuple(u.astype(p.dtype) for u in ((x, first, second, top) if greatest else (x, first, second)))
 
 
 def _adam_samples() -> Iterable[Sample]:
     draw = np.random.default_rng(23)
     p, g, m = (draw.standard_normal((3, 2)) for _ in range(3))
     v, top = draw.uniform(0.1, 1, (3, 2)), draw.uniform(0.1, 1, (3, 2))
-    step, lr = np.asarray(3.0, np.float32), np.asarray(0.01)
-    yield Sample((p, g, m, v, step, lr), AdamAttrs())
-    yield Sample((p, g, m * 0, v * 0, np.asarray(1.0, np.float32), lr), AdamAttrs(0.3, 0.99))
-    yield Sample((p, g, m, v, step, lr), AdamAttrs(weight_decay=0.1, maximize=True))
-    yield Sample((p, g, m, v, step, lr), AdamAttrs(weight_decay=0.1, decoupled=True))
-    yield Sample((p, g, m, v, step, lr, top), AdamAttrs(amsgrad=True))
-    yield Sample((*(x.astype(np.float32) for x in (p, g, m, v)), step, lr.astype(np.float32)), AdamAttrs(), tolerance=1e-5)
-    yield Sample((np.zeros((0, 2)),) * 4 + (step, lr), AdamAttrs())
-    yield Sample((p + 1j * g, g - 1j * m, m + 1j * p, v + 1j * top, step, lr), AdamAttrs(weight_decay=0.1))
-    yield Sample((p, g, m[:2], v, step, lr), AdamAttrs(), error=ShapeError, match="must be as the parameter")
-    yield Sample((p, g, m, v, np.ones(2), lr), AdamAttrs(), error=ShapeError, match="0-d floating-point inputs")
-    yield Sample((p, g, m, v, step, lr), AdamAttrs(amsgrad=True), error=ShapeError, match="exactly if amsgrad is set")
+    step, decay = np.asarray(3.0, np.float32), np.asarray(0.1)
+    usual = tuple(np.asarray(n) for n in (0.01, 0.9, 0.999, 1e-8))
+    yield Sample((p, g, m, v, step, *usual), AdamAttrs())
+    quick = tuple(np.asarray(n) for n in (0.01, 0.3, 0.99, 1e-8))
+    yield Sample((p, g, m * 0, v * 0, np.asarray(1.0, np.float32), *quick), AdamAttrs(slow=False))
+    yield Sample((p, g, m, v, step, *usual, decay), AdamAttrs(decay=True, maximize=True))
+    yield Sample((p, g, m, v, step, *usual, decay), AdamAttrs(decay=True, decoupled=True))
+    yield Sample((p, g, m, v, step, *usual, top), AdamAttrs(amsgrad=True))
+    yield Sample((p, g, m, v, step, *usual, decay, top), AdamAttrs(decay=True, amsgrad=True))
+    single = tuple(x.astype(np.float32) for x in (p, g, m, v))
+    yield Sample((*single, step, usual[0].astype(np.float32), *usual[1:]), AdamAttrs(), tolerance=1e-5)
+    yield Sample((np.zeros((0, 2)),) * 4 + (step, *usual), AdamAttrs())
+    yield Sample((p + 1j * g, g - 1j * m, m + 1j * p, v + 1j * top, step, *usual, decay), AdamAttrs(decay=True))
+    yield Sample((p, g, m[:2], v, step, *usual), AdamAttrs(), error=ShapeError, match="must be as the parameter")
+    yield Sample((p, g, m, v, np.ones(2), *usual), AdamAttrs(), error=ShapeError, match="0-d floating-point inputs")
+    yield Sample((p, g, m, v, step), AdamAttrs(), error=ShapeError, match="takes step, lr, beta1, beta2 and eps")
+    yield Sample((p, g, m, v, step, *usual), AdamAttrs(amsgrad=True), error=ShapeError, match="exactly if amsgrad is set")
 
 
 adam_update = define(
-    "adam_update", family=OPTIM, attrs=AdamAttrs, infer=_adam_type, decompose=_adam, vjp=NO_GRADIENT, reference=_adam_reference,
+    "adam_update", family=OPTIM, attrs=AdamAttrs, infer=_adam_type, decompose=_adam, vjp=VIA_DECOMPOSITION, reference=_adam_reference,
     samples=_adam_samples,
-    doc="(parameter, gradient, m, v, step, lr, greatest v if amsgrad) to the new (parameter, m, v, greatest v if amsgrad); step is from 1.",
+    doc="(parameter, gradient, m, v, step, lr, beta1, beta2, eps, weight decay if any, greatest v if amsgrad) to the new (parameter, m, v, "
+    "greatest v if amsgrad); step is from 1.",
 )  # fmt: skip

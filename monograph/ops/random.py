@@ -15,7 +15,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float16, float32, float64, int64
-from monograph.core.errors import DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import Family, NotDifferentiable, OpDef, Sample, define
@@ -169,7 +169,7 @@ random_permutation = define(
 
 def _dropout_type(a: DropoutAttrs, x: Any, key: Any, offset: Any) -> tuple[Shape, DType]:
     if not 0.0 <= a.p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {a.p}")
+        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {a.p}")
     _check_state("dropout", key, offset)
     return x.shape, must_float("dropout", x)
 

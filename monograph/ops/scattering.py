@@ -11,7 +11,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int32, int64
-from monograph.core.errors import DimensionError, DTypeError, ShapeError
+from monograph.core.errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.op import Family, OpDef, Sample, Trait, define
 from monograph.ops.broadcasting import fixed, mismatch
@@ -229,7 +229,7 @@ def _scatter_rule(name: str) -> Callable[..., Inferred]:
         _check_ranks(name, x, index, a.dim)
         _check_source(name, x, index, src)
         if isinstance(a, ScatterReduceAttrs) and a.reduce not in _UFUNCS:
-            raise ValueError(f"reduce argument must be either sum, prod, mean, amax or amin, got {a.reduce!r}")
+            raise ArgumentError(f"reduce argument must be either sum, prod, mean, amax or amin, got {a.reduce!r}")
         if x.dtype.kind == "c" and isinstance(a, ScatterReduceAttrs) and a.reduce in ("amax", "amin"):
             raise DTypeError(f"{name} with reduce={a.reduce!r} does not order complex numbers; take x.abs() or x.real")
         return x.shape, x.dtype

@@ -14,7 +14,7 @@ import numpy as np
 from monograph.core.attrs import Attrs, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float32, int64
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.core.shape import Shape
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
@@ -56,7 +56,7 @@ def _shape(name: str, a: Any, x: Any) -> Shape:
             f"Input and output sizes should be greater than 0, but got input {list(spatial)} and output {list(a.output_spatial)}"
         )
     if len(a.scales) not in (0, n):
-        raise ValueError(f"{name}: expected one scale for each of the {n} dimensions, got {list(a.scales)}")
+        raise ArgumentError(f"{name}: expected one scale for each of the {n} dimensions, got {list(a.scales)}")
     return (*s[: len(s) - n], *a.output_spatial)
 
 

@@ -14,6 +14,7 @@ from monograph.tensor.dispatch import apply, emit, operands
 from monograph.tensor.pointwise import FUNCTIONS as F
 from monograph.tensor.pointwise import METHODS, publish
 from monograph.tensor.reduction import value_pair
+from monograph.tensor.selection import rounded_once
 
 Frexp = value_pair("frexp", "mantissa", "exponent")
 
@@ -136,10 +137,13 @@ def _log_of_sum(name: str, exponential: str, inverse: float, doc: str) -> None:
         if a.dtype.kind != "f":
             raise NotImplementedError(f'"{name}_cpu" not implemented for \'{a.dtype.name}\'')
         x, y = (F["_to_dtype"](t, a.dtype) for t in (input, other))
+        return deliver(rounded_once(real, x, y), out)
+
+    def real(x: Tensor, y: Tensor) -> Tensor:
         alike = F["logical_and"](F["isinf"](x), x == y)
         gap = F["abs"](F["where"](alike, 0.0, F["sub"](x, y)))
         more = F["log1p"](F[exponential](F["neg"](gap)))
-        return deliver(F["maximum"](x, y) + (more if inverse == 1 else more * inverse), out)
+        return F["maximum"](x, y) + (more if inverse == 1 else more * inverse)  # type: ignore[no-any-return]
 
     function.__doc__ = doc
     publish(name, function)

@@ -7,6 +7,7 @@ from typing import Any
 
 from monograph.core.clashes import mixed_products
 from monograph.core.dtype import int64
+from monograph.core.errors import ArgumentError
 from monograph.core.modes import MODES
 from monograph.core.shape import normalize_dim
 from monograph.graph.node import Node
@@ -81,11 +82,23 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         equation, operands = _from_lists((equation, *operands))
     group = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     equation = equation.replace(" ", "")
-    if len(group) == 1 and isinstance(group[0], Tensor) and group[0].dtype.kind in "iub" and "->" in equation:
-        left, right = equation.split("->")
-        if set(left) - set(right) - {"."}:  # one operand is summed as `sum` does
-            group = (group[0].to(int64),)  # type: ignore[attr-defined]
+    if group and all(isinstance(x, Tensor) and x.dtype.kind in "iub" for x in group) and _sums_one_operand(equation, group):
+        group = [x.to(int64) for x in group]
     return apply(einsum_op, *group, equation=equation)
+
+
+def _sums_one_operand(equation: str, operands: Any) -> bool:
+    """Whether a dim of one operand alone is summed up: then integers become int64, as in `sum`."""
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    for term, x in zip(terms, operands, strict=False):
+        before, _, after = term.partition("...")
+        sizes = dict(zip(before, x.shape, strict=False)) | dict(zip(reversed(after), reversed(x.shape), strict=False))
+        for letter, size in sizes.items():
+            dropped = letter not in right if arrow else left.count(letter) > 1
+            if dropped and (size != 1 or len(terms) == 1) and sum(letter in other for other in terms) == 1:
+                return True
+    return False
 
 
 def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
@@ -94,11 +107,11 @@ def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     def letters(subscripts: Any) -> str:
         for n in subscripts:
             if n is not Ellipsis and not 0 <= n < 52:
-                raise ValueError(f"einsum(): subscripts in subscript list are not within the valid range [0, 52): got {n}")
+                raise ArgumentError(f"einsum(): subscripts in subscript list are not within the valid range [0, 52): got {n}")
         return "".join("..." if n is Ellipsis else chr(n + (65 if n < 26 else 71)) for n in subscripts)
 
     if len(arguments) < 2:
-        raise ValueError("einsum(): must specify the operands and their subscripts, e.g. einsum(a, [0, 1], b, [1, 2], [0, 2])")
+        raise ArgumentError("einsum(): must specify the operands and their subscripts, e.g. einsum(a, [0, 1], b, [1, 2], [0, 2])")
     pairs = len(arguments) // 2
     equation = ",".join(letters(arguments[2 * i + 1]) for i in range(pairs))
     if len(arguments) % 2:

@@ -11,6 +11,7 @@ import numpy as np
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import ArgumentError, DataError, DeviceError
+from monograph.core.live_number import LiveNumber
 from monograph.core.modes import MODES
 from monograph.core.symbol import Sym
 from monograph.graph.node import Node
@@ -19,7 +20,7 @@ from monograph.runtime.buffers import Buffer
 from monograph.tensor.core import CPU, META, Device, Tensor, meta_nodes, wrap
 from monograph.tensor.delivery import creates_into_out
 from monograph.tensor.device import DEFAULT
-from monograph.tensor.dispatch import emit, forget_scalars, read
+from monograph.tensor.dispatch import emit, forget_scalars, in_range, read
 from monograph.tensor.pointwise import FUNCTIONS, METHODS
 from monograph.tensor.strides import sizes
 
@@ -102,7 +103,7 @@ def _host(data: Any, dtype: DType | None) -> tuple[np.ndarray, DType]:
             if dtype is dtypes.uint64 and array.dtype.kind == "f" and array.size and array.max() >= 2.0**63:
                 array = np.array(data, np.uint64)  # NumPy takes large numbers beside small ones for floats
         except ValueError as error:
-            raise ValueError(f"expected sequence of equal length at every level: {error}") from None
+            raise ArgumentError(f"expected sequence of equal length at every level: {error}") from None
         if array.dtype == object or array.dtype.kind in "US":
             odd = next((type(x).__name__ for x in array.flat if not isinstance(x, int | float | complex | np.generic)), "str")
             raise DataError(
@@ -181,12 +182,12 @@ def full(
     d = dtypes.of_scalar(fill_value) if dtype is None else dtypes.given(dtype, dtypes.int64)
     if isinstance(fill_value, float) and not math.isfinite(fill_value) and d.kind in "iub":
         raise RuntimeError(f"value cannot be converted to type {d.name} without overflow")
-    value = bool(fill_value) if d.kind == "b" else int(fill_value) if d.kind in "iu" else fill_value  # type: ignore[arg-type]
+    value = bool(fill_value) if d.kind == "b" else in_range(int(fill_value), d) if d.kind in "iu" else fill_value  # type: ignore[arg-type]
     return place(wrap(_filled_node(value, d, shape)), device, requires_grad)
 
 
 ADDRESSABLE = 1 << 47
-NUMBERS: Any = (int, float, complex, np.number, np.bool_, Sym)
+NUMBERS: Any = (int, float, complex, np.number, np.bool_, Sym, LiveNumber)
 STRUCTURAL = frozenset((0, 1, -1, 2, 0.5, math.inf, -math.inf))
 
 
@@ -197,9 +198,11 @@ def _filled_node(value: Any, d: DType, shape: tuple[Any, ...]) -> Node:
             f"DefaultCPUAllocator: can't allocate memory: a {d.name} tensor of shape {list(shape)} has more bytes than any machine can "
             "address"
         )
-    if d.kind == "c" or value in STRUCTURAL or value != value:
-        return source.constant(value, d, shape)
-    return movement.expand(source.number(value, d), shape=shape) if shape else source.number(value, d)
+    live = type(value) is LiveNumber and d.kind != "c"
+    if not live and (d.kind == "c" or value in STRUCTURAL or value != value):
+        return source.constant(float(value) if type(value) is LiveNumber else value, d, shape)
+    node = value.node(d) if live else source.number(value, d)
+    return movement.expand(node, shape=shape) if shape else node
 
 
 def _filled(value: int) -> Any:

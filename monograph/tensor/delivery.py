@@ -14,6 +14,7 @@ from monograph.engine.evaluator import evaluate_now
 from monograph.tensor.core import Tensor
 from monograph.tensor.dispatch import cast_node, read, store
 from monograph.tensor.rollback import may_refuse
+from monograph.tensor.strides import share_elements
 
 
 def deliver(result: Any, out: Any, exact: bool = False) -> Any:
@@ -49,6 +50,20 @@ def deliver(result: Any, out: Any, exact: bool = False) -> Any:
     return out
 
 
+def keep_apart(out: Any, *inputs: Any) -> None:
+    """Raises RuntimeError where `out` and an input share elements: torch's rule for functions that read where they do not write.
+
+    Here it would do no harm, since nothing is written before everything is read; a program should not depend on it.
+    """
+    for target in out if isinstance(out, tuple | list) else (out,):
+        for x in inputs:
+            if isinstance(x, Tensor) and isinstance(target, Tensor) and (x is target or share_elements(x, target)):
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                    "Please clone() the tensor before performing the operation."
+                )
+
+
 def creates_into_out(function: Callable[..., Any]) -> Callable[..., Any]:
     """A creation function with `out=`, which then also tells the dtype."""
 
@@ -66,11 +81,13 @@ def creates_into_out(function: Callable[..., Any]) -> Callable[..., Any]:
     return into
 
 
-def takes_out(function: Callable[..., Any], exact: bool = True) -> Callable[..., Any]:
-    """`function` with a keyword `out`; see `deliver`."""
+def takes_out(function: Callable[..., Any], exact: bool = True, apart: bool = False) -> Callable[..., Any]:
+    """`function` with a keyword `out`; see `deliver`. `apart`: its memory may not be that of an argument."""
 
     @wraps(function)
     def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if apart and out is not None:
+            keep_apart(out, *args, *kwargs.values())
         result = function(*args, **kwargs)
         return result if out is None else deliver(result, out, exact)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numbers
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import category, float32, of_scalar, promote
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import AnomalyError, DTypeError, ShapeError
+from monograph.core.errors import PACKAGE, AnomalyError, DeviceError, DTypeError, ShapeError
+from monograph.core.live_number import LiveNumber
 from monograph.core.modes import EAGER, MODES
 from monograph.core.symbol import Sym
 from monograph.engine import evaluator
@@ -22,7 +25,7 @@ from monograph.graph.node import Node, provenance, record, value_checks_pending
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, reduce, source
 from monograph.tensor.autocasting import MIXED, cast_inputs, mixed
-from monograph.tensor.core import Tensor, view_of, wrap
+from monograph.tensor.core import Tensor, meta_nodes, view_of, wrap
 from monograph.tensor.rollback import note_write
 
 _new = Tensor.__new__
@@ -110,7 +113,7 @@ def read(tensor: Tensor) -> Node:
         raise TypeError(f"expected a Tensor, got {type(tensor).__name__}") from None
 
 
-SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_, Sym)
+SCALAR_TYPES = (int, float, bool, complex, np.number, np.bool_, Sym, LiveNumber)
 
 
 def scalar_node(value: Any, like: DType) -> Node:
@@ -118,6 +121,8 @@ def scalar_node(value: Any, like: DType) -> Node:
     kind = type(value)
     if kind is Sym:
         return _size_node(value, like)
+    if kind is LiveNumber:
+        return value.node(_joined(value.ask(), like))  # type: ignore[no-any-return]
     known = _scalars.get((value, kind, like))
     if known is not None:
         return Node(source.scalar, (), known, (), known.dtype)
@@ -130,18 +135,29 @@ def scalar_node(value: Any, like: DType) -> Node:
         d = like if category(own) <= category(like) else (like.to_complex() if own.kind == "c" and like.kind == "f" else own)
         value = value.item() if isinstance(value, np.generic) else value
     if kind is int and d.kind in "ui":
-        info = dtypes.Info(d)
-        if not info.min <= value <= info.max:
-            if d.kind == "u" and -info.max - 1 <= value < 0:
-                value &= int(info.max)
-            else:
-                raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {value}")
+        value = in_range(value, d)
     node = source.number(value, d)
     if value != 0:  # 0.0 and -0.0 are one key
         if len(_scalars) >= SCALARS_KEPT:
             _scalars.clear()
         _scalars[value, kind, like] = node.attrs  # type: ignore[assignment]
     return node
+
+
+def _joined(value: Any, like: DType) -> DType:
+    """The dtype in which a Python number joins a tensor of dtype `like`."""
+    own = of_scalar(value)
+    return like if category(own) <= category(like) else own
+
+
+def in_range(value: int, d: DType) -> int:
+    """A number as an element of an integer type: negative ones wrap around in unsigned types. Raises RuntimeError for one out of range."""
+    info = dtypes.Info(d)
+    if info.min <= value <= info.max:
+        return value
+    if d.kind == "u" and -info.max - 1 <= value < 0:
+        return int(value & int(info.max))
+    raise RuntimeError(f"value cannot be converted to type {d.name} without overflow: {value}")
 
 
 def _size_node(size: Sym, like: DType) -> Node:
@@ -222,6 +238,8 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
         na = a._node if a._simple else a._read()
         if isinstance(b, Tensor):
             nb = b._node if b._simple else b._read()
+            if meta_nodes.data and na.shape and nb.shape:
+                same_device(a, b)
         elif isinstance(b, SCALAR_TYPES):
             if name in TENSORS_ONLY:
                 raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(b).__name__}")
@@ -236,6 +254,24 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
     else:
         na, nb = _array_like(a, name), read(b)
     return (na, nb) if na.dtype is nb.dtype else _of_one_dtype(na, nb)
+
+
+def same_device(*tensors: Tensor) -> None:
+    """Raises RuntimeError where a user's line joins tensors of device meta with others. What functions of ours add to them is of any."""
+    found = {t.device: t for t in tensors if isinstance(t, Tensor) and t._type().shape}
+    if len(found) > 1:
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(RECORDING):
+            frame = frame.f_back
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            names = sorted(map(str, found), reverse=True)
+            raise DeviceError(
+                f"Expected all tensors to be on the same device, but found at least two devices, {' and '.join(names)}! Tensor on device "
+                f"{names[-1]} is not on the expected device {names[0]}!"
+            )
+
+
+RECORDING = tuple(f"{PACKAGE}tensor{os.sep}{name}.py" for name in ("by_layout", "dispatch", "foreign", "movement", "pointwise", "selection"))
 
 
 def _array_like(value: Any, name: str) -> Node:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.core.symbol import Sym
 from monograph.engine.export import Symbol
 
@@ -20,9 +20,9 @@ class Dim:
 
     def __init__(self, name: str, *, min: int | None = None, max: int | None = None) -> None:  # noqa: A002 - torch's names
         if not isinstance(name, str) or not name.isidentifier():
-            raise ValueError(f"a Dim needs an identifier as its name, got {name!r}")
+            raise ArgumentError(f"a Dim needs an identifier as its name, got {name!r}")
         if min is not None and max is not None and min > max:
-            raise ValueError(f"Dim {name}: min={min} is larger than max={max}")
+            raise ArgumentError(f"Dim {name}: min={min} is larger than max={max}")
         self.name, self.min, self.max = name, min, max
         self.__name__ = name
 
@@ -77,7 +77,7 @@ def leaf_labels(names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str
     for name, value in [*zip(names, args, strict=True), *kwargs.items()]:
         walk(name, value)
     if len(set(found)) != len(found):
-        raise ValueError(f"the arguments' names are not unique: {found}")
+        raise ArgumentError(f"the arguments' names are not unique: {found}")
     return found
 
 
@@ -91,10 +91,10 @@ def leaf_dims(dynamic_shapes: Any, names: Sequence[str], args: tuple[Any, ...], 
         given = dynamic_shapes
         strange = [k for k in given if k not in dict(every)]
         if strange:
-            raise ValueError(f"dynamic_shapes names {strange[0]!r}, which is no argument: they are {', '.join(n for n, _ in every)}")
+            raise ArgumentError(f"dynamic_shapes names {strange[0]!r}, which is no argument: they are {', '.join(n for n, _ in every)}")
     elif isinstance(dynamic_shapes, tuple | list):
         if len(dynamic_shapes) != len(every):
-            raise ValueError(f"dynamic_shapes has {len(dynamic_shapes)} entries for {len(every)} arguments")
+            raise ArgumentError(f"dynamic_shapes has {len(dynamic_shapes)} entries for {len(every)} arguments")
         given = dict(zip([n for n, _ in every], dynamic_shapes, strict=True))
     else:
         raise TypeError(f"dynamic_shapes is a dict by argument name or a tuple in order, got {type(dynamic_shapes).__name__}")

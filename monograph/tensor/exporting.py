@@ -28,16 +28,17 @@ from monograph.tensor.export_signature import Dim, argument_names, dims, leaf_di
 _PLAIN = (int, float, bool, str, type(None))
 
 
-class _Noting(list[Any]):
-    """Constraints, each with the user's line that made it."""
+class _Noting(symbol.Scope):
+    """The symbols of an export: of each constraint it notes the user's line that made it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
 
-    def append(self, constraint: Any) -> None:
-        super().append(constraint)
-        self.lines.append(user_line(2))
+    def note(self, left: str, relation: str, right: str) -> None:
+        super().note(left, relation, right)
+        if len(self.lines) < len(self.constraints):
+            self.lines.append(user_line(2))
 
 
 class _ExportCapture(Capture):
@@ -192,18 +193,15 @@ def export(
     if not isinstance(args, tuple):
         raise TypeError(f"export() takes the example arguments as a tuple, got {type(args).__name__}: write (x,)")
     kwargs = dict(kwargs or {})
-    noted = _Noting()
     before = MODES.grad
     MODES.grad = False
     try:
-        with symbol.scope() as scope:
-            scope.constraints = noted
-            return _export(mod, args, kwargs, dynamic_shapes, scope, noted)
+        return _export(mod, args, kwargs, dynamic_shapes, _Noting())
     finally:
         MODES.grad = before
 
 
-def _export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any, scope: Any, noted: _Noting) -> ExportedProgram:
+def _export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_shapes: Any, scope: _Noting) -> ExportedProgram:
     function = mod.forward if hasattr(mod, "forward") and hasattr(mod, "named_parameters") else mod
     names = argument_names(function, args)
     leaves, tree = flatten((args, kwargs))
@@ -239,7 +237,7 @@ def _export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dynamic_sha
     outputs = _without_roles(outputs)
     text_inputs = [*nodes, *weight_nodes]
     text = to_text(text_inputs, outputs, {**{n: label for label, n in taken.items()}, **dict(zip(weight_nodes, weights, strict=True))})
-    constraints = _constraints(noted, symbols)
+    constraints = _constraints(scope, symbols)
     held = {name: (_own(node), tuple(node.shape), node.dtype) for name, node in zip(weights, weight_nodes, strict=True)}
     program = Program(text, inputs, plain, _loose(tree), _loose(out_tree), names, symbols, constraints, held)
     program.check()
@@ -331,7 +329,7 @@ def _own(node: Node) -> Any:
 def _constraints(noted: _Noting, symbols: Mapping[str, Symbol]) -> list[tuple[str, str, str]]:
     """What the capture took for granted of sizes. A size that was fixed to its example is an error."""
     found = []
-    for (left, relation, right), line in zip(noted, noted.lines, strict=True):
+    for (left, relation, right), line in zip(noted.constraints, noted.lines, strict=True):
         if relation == "==" and (right.lstrip("-").isdigit() or left.lstrip("-").isdigit()):
             names = [s for s in symbols if s in left or s in right]
             raise CaptureError(

@@ -14,7 +14,7 @@ from monograph.ops import index as index_ops
 from monograph.ops import movement
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import from_host
-from monograph.tensor.delivery import deliver, takes_out
+from monograph.tensor.delivery import deliver, keep_apart, takes_out
 from monograph.tensor.dispatch import cast_node, emit, read, scalar_node
 from monograph.tensor.indexing import expand_masks, setitem
 from monograph.tensor.interop import host_array
@@ -32,6 +32,8 @@ def _index_node(i: Tensor, name: str) -> Node:
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on."""
     x = read(input)
+    if out is not None:
+        keep_apart(out, input, index)
     return deliver(emit(index_ops.gather, x, _index_node(index, "gather"), dim=normalize_dim(dim, len(x.shape))), out, exact=True)
 
 
@@ -243,5 +245,5 @@ for _name, _function in {
 for _name in (
     "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_select", "take", "take_along_dim", "masked_select",
 ):  # fmt: skip
-    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name])
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name], apart=_name in ("index_select", "take", "take_along_dim", "masked_select"))
 FUNCTIONS["argwhere"] = METHODS["argwhere"] = nonzero

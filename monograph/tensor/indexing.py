@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core import dtype as dtypes
-from monograph.core.errors import DimensionError, ShapeError
+from monograph.core.errors import ArgumentError, DimensionError, ShapeError
 from monograph.core.modes import MODES
 from monograph.core.shape import broadcast_all
 from monograph.core.symbol import Sym
@@ -163,7 +163,7 @@ def _is_mask(t: Any) -> bool:
 def _slice_bounds(k: slice, n: Any) -> tuple[Any, int, Any]:
     step = 1 if k.step is None else int(k.step)
     if step <= 0:
-        raise ValueError("step must be greater than zero; use flip() to reverse a dimension")
+        raise ArgumentError("step must be greater than zero; use flip() to reverse a dimension")
     bounds = [b if b is None or isinstance(b, Sym) else int(b) for b in (k.start, k.stop)]
     if bounds == [None, None] and step == 1:
         return 0, 1, n

@@ -11,11 +11,13 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
+from monograph.core.errors import ArgumentError
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.graph.node import Node, record
 from monograph.ops import movement, source
-from monograph.runtime.buffers import Buffer
+from monograph.ops.few_numbers import forget, numbers_of
+from monograph.runtime.buffers import Buffer, exposed
 from monograph.tensor.core import CPU, Device, Tensor, node_of, wrap
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, to_dtype
 from monograph.tensor.strides import layout
@@ -53,6 +55,7 @@ class Shared:
 
     def __init__(self, buffer: Buffer, root: np.ndarray | None = None) -> None:
         self.buffer = buffer
+        exposed.add(buffer)
         # A weak reference to the bytes below all arrays handed out; None: the array came from outside.
         self._root = None if root is None else weakref.ref(root)
 
@@ -185,7 +188,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     if any(s < 0 for s in array.strides):
-        raise ValueError(
+        raise ArgumentError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. Use "
             "array.copy()."
         )
@@ -211,6 +214,11 @@ def item(self: Tensor) -> Any:
     node = self._node if self._simple else self._read()
     if node.numel != 1:
         raise RuntimeError(f"a Tensor with {node.numel} elements cannot be converted to Scalar")
+    if node.value is None and MODES.capture is None:
+        drawn = numbers_of(node)  # a coin that is tossed and looked at
+        if drawn is not None:
+            forget(node)
+            return drawn[0]
     value = host_array(self).reshape(())[()]
     return float(value) if node.dtype is dtypes.bfloat16 else value.item()
 
@@ -226,7 +234,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
     array = numpy(self)
     if dtype is not None and array.dtype != dtype:
         if copy is False:
-            raise ValueError(f"unable to avoid a copy: the tensor holds {array.dtype}, and {np.dtype(dtype)} was asked for")
+            raise ArgumentError(f"unable to avoid a copy: the tensor holds {array.dtype}, and {np.dtype(dtype)} was asked for")
         return array.astype(dtype)
     return array.copy() if copy else array
 
@@ -265,7 +273,7 @@ def to(
 def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     """The tensor on another device, as the array API standard spells it. The CPU has no streams: ValueError for one."""
     if stream is not None:
-        raise ValueError(f"to_device: the CPU has no streams, got stream={stream!r}; pass None")
+        raise ArgumentError(f"to_device: the CPU has no streams, got stream={stream!r}; pass None")
     return to(self, device)
 
 
@@ -323,7 +331,9 @@ def data_ptr(self: Tensor) -> int:
     base = self if self._base is None else self._base
     if base._shared is None:
         host_array(base)
-    start = base._node.value.ptr if base._shared is None else base._shared.buffer.ptr
+    buffer = base._node.value if base._shared is None else base._shared.buffer
+    exposed.add(buffer)
+    start = buffer.ptr
     return start + layout(self)[1] * self.dtype.itemsize
 
 
@@ -336,7 +346,7 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 def _number(kind: Any) -> Any:
     def method(self: Tensor) -> Any:
         if node_of(self).numel != 1:
-            raise ValueError(f"only one element tensors can be converted to Python scalars; this one has shape {list(self.shape)}")
+            raise ArgumentError(f"only one element tensors can be converted to Python scalars; this one has shape {list(self.shape)}")
         return kind(item(self))
 
     return method

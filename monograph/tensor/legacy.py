@@ -9,6 +9,7 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
+from monograph.core.errors import ArgumentError
 from monograph.tensor.core import Size, Tensor
 from monograph.tensor.layouts import CONSTANTS, layout, memory_format, qscheme
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, to_dtype
@@ -106,7 +107,7 @@ def named_dtype(kind: Any) -> DType:
     if isinstance(kind, str):
         found = {"torch." + name: dtype for dtype, name in NAMES.items()}.get(kind)
         if found is None and kind != "torch.Tensor":
-            raise ValueError(f"invalid type: {kind!r}; write a dtype (torch.float32) or a name like 'torch.FloatTensor'")
+            raise ArgumentError(f"invalid type: {kind!r}; write a dtype (torch.float32) or a name like 'torch.FloatTensor'")
         return found or dtypes.defaults.floating
     if kind is Tensor:
         return dtypes.defaults.floating

@@ -7,12 +7,13 @@ from typing import Any
 
 from monograph.core import dtype as dtypes
 from monograph.core.clashes import unequal_entries
+from monograph.core.errors import ArgumentError
 from monograph.core.shape import broadcast_all, normalize_dim, numel
 from monograph.graph.node import Node
 from monograph.ops import movement
-from monograph.tensor.core import Size, Tensor
-from monograph.tensor.delivery import deliver, takes_out
-from monograph.tensor.dispatch import apply, cast_node, emit, read
+from monograph.tensor.core import Size, Tensor, meta_nodes
+from monograph.tensor.delivery import deliver, keep_apart, takes_out
+from monograph.tensor.dispatch import apply, cast_node, emit, read, same_device
 from monograph.tensor.pointwise import FUNCTIONS, METHODS, publish
 from monograph.tensor.strides import shape_of, sizes
 from monograph.tensor.views import diagonal as view_diagonal
@@ -24,8 +25,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
     if isinstance(tensors, Tensor):
         raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     if not tensors:
-        raise ValueError("cat(): expected a non-empty list of Tensors")
+        raise ArgumentError("cat(): expected a non-empty list of Tensors")
     nodes = [read(x) for x in tensors]  # TypeError for what is no tensor
+    if meta_nodes.data:
+        same_device(*tensors)
     to = nodes[0].dtype
     for n in nodes[1:]:
         to = FUNCTIONS["promote_types"](to, n.dtype)
@@ -36,6 +39,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
     result = emit(movement.cat, *[cast_node(n, to) for n in nodes], dim=d)
     if out is not None and not dtypes.can_cast(to, out.dtype):
         raise TypeError(f"cat(): input types can't be cast to the desired output type {out.dtype.name}")
+    if out is not None:
+        keep_apart(out, *tensors)
     return deliver(result, out)
 
 

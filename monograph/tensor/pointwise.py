@@ -313,6 +313,14 @@ def to_dtype(input: Tensor, dtype: dtypes.dtype) -> Tensor:  # noqa: A002
 OPERANDS = (Tensor, *SCALAR_TYPES)
 
 
+def _misplaced(name: str, value: Any) -> Any:
+    """What the slot of a reflected operator comes to that somebody calls by hand with no tensor in the tensor's place."""
+    if name in ("sub", "floor_divide", "remainder", "pow", "bitwise_left_shift", "bitwise_right_shift"):
+        return NotImplemented
+    text = f"a reflected operator of Tensor, called with {type(value).__name__!r} in the place of the tensor"
+    raise (AttributeError if name == "div" else TypeError)(text)  # torch looks for the reciprocal
+
+
 def _python_operators() -> None:
     """+ - * / and friends; an operand that is neither tensor nor number gives NotImplemented, so that its own class may answer."""
 
@@ -324,7 +332,7 @@ def _python_operators() -> None:
 
         def swapped(self: Tensor, other: Any) -> Any:
             if not isinstance(self, Tensor):
-                raise TypeError(f"a reflected operator of Tensor, called with {type(self).__name__!r} in the place of the tensor")
+                return _misplaced(function.__name__, self)
             if isinstance(other, np.ndarray):
                 other = FUNCTIONS["from_numpy"](other)
             return function(other, self) if isinstance(other, OPERANDS) else NotImplemented

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core import dtype as dtypes
+from monograph.core.errors import ArgumentError
 from monograph.core.modes import MODES
 from monograph.tensor.core import META, Tensor, node_of
 from monograph.tensor.interop import host_array
@@ -32,7 +33,7 @@ def set_printoptions(
     """How tensors print; profile "default", "short" or "full" resets the others."""
     if profile is not None:
         if profile not in _PROFILES:
-            raise ValueError(f"set_printoptions(profile={profile!r}): there are {', '.join(_PROFILES)}")
+            raise ArgumentError(f"set_printoptions(profile={profile!r}): there are {', '.join(_PROFILES)}")
         _options.update(_PROFILES[profile], linewidth=80, sci_mode=None)
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth, "sci_mode": sci_mode}
     _options.update({name: value for name, value in given.items() if value is not None})

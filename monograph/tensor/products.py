@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import bfloat16, float16
+from monograph.core.errors import ArgumentError
 from monograph.core.modes import MODES
 from monograph.core.shape import broadcast
 from monograph.tensor.contraction import matmul, tensordot
@@ -135,7 +136,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = ALG
     [[5.0, 1.0]]
     """
     if compute_mode is not None and compute_mode not in ALGORITHMS:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode; it is one of {', '.join(ALGORITHMS)}")
+        raise ArgumentError(f"{compute_mode} is not a valid value for compute_mode; it is one of {', '.join(ALGORITHMS)}")
     for number, x in enumerate((x1, x2), 1):
         if not isinstance(x, Tensor):
             raise TypeError(f"cdist(): argument 'x{number}' must be Tensor, not {type(x).__name__}")

@@ -67,6 +67,16 @@ class Generator:
         _no_replay("sets the state of a random generator")
         self._seed, self._offset = (int(v) for v in np.frombuffer(raw, np.int64))
 
+    def where(self) -> tuple[int, int]:
+        """The seed and how far the stream has come, as numbers."""
+        _no_replay("reads the state of a random generator")
+        return self._seed, self._offset
+
+    def go_to(self, seed: int, offset: int) -> None:
+        """Goes to a place that `where` gave."""
+        _no_replay("sets the state of a random generator")
+        self._seed, self._offset = seed, offset
+
     def take(self, count: int) -> int:
         """Reserves `count` numbers; returns where they start (in blocks of four)."""
         at = self._offset

@@ -210,6 +210,6 @@ for _name, _function in {
 }.items():  # fmt: skip
     publish(_name, _function)
 for _name in ("kthvalue", "mode", "msort", "nanmedian"):
-    F[_name] = takes_out(F[_name])
+    F[_name] = takes_out(F[_name], apart=_name in ("kthvalue", "mode"))
 F.update(searchsorted=searchsorted, bucketize=bucketize, isin=isin)
 METHODS["isin"] = isin

@@ -64,11 +64,12 @@ def _summing(name: str, op: OpDef) -> Callable[..., Tensor]:
         dim = _axis(dim, kwargs)
         keep = _keep(keepdim, kwargs)
         x = read(input)
-        if dtype is not None:
+        if dtype is not None and dtype.kind != "b":
             x = cast_node(x, dtype)
-        elif x.dtype.kind not in "fc":
-            x = cast_node(x, dtypes.int64)
-        return deliver(emit(op, x, dims=_dims(x, dim), keepdim=keep), out)
+        elif dtype is not None or x.dtype.kind not in "fc":
+            x = cast_node(x if dtype is None else cast_node(x, dtype), dtypes.int64)
+        result = emit(op, x, dims=_dims(x, dim), keepdim=keep)
+        return deliver(result if dtype is None or dtype.kind != "b" else FUNCTIONS["_to_dtype"](result, dtype), out)
 
     function.__doc__ = f"{name} over dimensions (all by default); integers and bools are summed up as int64."
     return publish(name, function)

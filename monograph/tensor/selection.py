@@ -104,7 +104,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:  # noqa: A002
 FUNCTIONS["lerp"] = takes_out(publish("lerp", lerp, in_place=True), exact=False)
 
 
-def _rounded_once(steps: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+def rounded_once(steps: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     """Several steps on tensors; of one half type in float32, rounded at the end."""
     half = tensors[0].dtype
     if half not in (dtypes.float16, dtypes.bfloat16) or any(x.dtype is not half for x in tensors):
@@ -114,12 +114,12 @@ def _rounded_once(steps: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """input + value * tensor1 * tensor2."""
-    return deliver(_rounded_once(lambda x, a, b: add(x, FUNCTIONS["mul"](_times(a, value), b)), input, tensor1, tensor2), out)
+    return deliver(rounded_once(lambda x, a, b: add(x, FUNCTIONS["mul"](_times(a, value), b)), input, tensor1, tensor2), out)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """input + value * tensor1 / tensor2."""
-    return deliver(_rounded_once(lambda x, a, b: add(x, div(_times(a, value), b)), input, tensor1, tensor2), out)
+    return deliver(rounded_once(lambda x, a, b: add(x, div(_times(a, value), b)), input, tensor1, tensor2), out)
 
 
 def _times(x: Tensor, value: Any) -> Tensor:

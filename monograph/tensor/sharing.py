@@ -10,6 +10,7 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
+from monograph.core.errors import ArgumentError
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import as_tensor
 from monograph.tensor.pointwise import FUNCTIONS
@@ -27,15 +28,15 @@ def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, r
     """
     length = memoryview(buffer).nbytes
     if length == 0 or count == 0:
-        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+        raise ArgumentError(f"both buffer length ({length}) and count ({count}) must not be 0")
     if not 0 <= offset < length:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
+        raise ArgumentError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1")
     if count < 0 and (length - offset) % dtype.itemsize:
-        raise ValueError(
+        raise ArgumentError(
             f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({dtype.itemsize})"
         )
     if count > 0 and offset + count * dtype.itemsize > length:
-        raise ValueError(
+        raise ArgumentError(
             f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} bytes) must not be greater than actual "
             f"buffer length ({length} bytes)"
         )
@@ -57,11 +58,13 @@ def asarray(
     found = obj if isinstance(obj, Tensor) else _on_memory(obj, dtype)
     if found is None:
         if copy is False:
-            raise ValueError(f"can't alias arbitrary sequence into a tensor: {type(obj).__name__} has no memory to share; drop copy=False")
+            raise ArgumentError(
+                f"can't alias arbitrary sequence into a tensor: {type(obj).__name__} has no memory to share; drop copy=False"
+            )
         found = as_tensor(obj, dtype, device)
     elif dtype is not None and found.dtype is not dtype:
         if copy is False:
-            raise ValueError(f"can't alias tensor with dtype {found.dtype.name} into dtype {dtype.name}; drop copy=False")
+            raise ArgumentError(f"can't alias tensor with dtype {found.dtype.name} into dtype {dtype.name}; drop copy=False")
         found = found.to(dtype)  # type: ignore[attr-defined]
     elif copy:
         found = found.clone()  # type: ignore[attr-defined]

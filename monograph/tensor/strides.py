@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
+
 from monograph.core.modes import MODES
 from monograph.core.shape import contiguous_strides, numel
 from monograph.core.symbol import Sym
@@ -96,6 +98,24 @@ def layout(input: Tensor) -> tuple[tuple[Any, ...], Any]:  # noqa: A002
 def strides(input: Tensor) -> tuple[Any, ...]:  # noqa: A002
     """The distances between neighbours along each dimension, in elements, as torch would report them."""
     return layout(input)[0]
+
+
+def share_elements(a: Tensor, b: Tensor) -> bool:
+    """Whether a write to one of two tensors of one dtype shows in the other."""
+    roots = [t if t._base is None else t._base for t in (a, b)]
+    if roots[0] is not roots[1] and (roots[0]._twins is None or roots[0]._twins is not roots[1]._twins):
+        return False
+    if a.dtype is not b.dtype or not all(isinstance(n, int) for t in (a, b) for n in shape_of(t)):
+        return False  # bits seen as two types, or sizes that are not known yet
+    return bool(np.isin(_places(a), _places(b)).any())
+
+
+def _places(t: Tensor) -> Any:
+    steps, offset = layout(t)
+    places = np.asarray(offset)
+    for n, step in zip(shape_of(t), steps, strict=True):
+        places = np.unique(places[..., None] + step * np.arange(n))
+    return places
 
 
 def _restride(shape: tuple[Any, ...], stride: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...] | None:

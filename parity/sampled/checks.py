@@ -22,7 +22,7 @@ from parity.sampled.twins import Absent, NotCarried, ours, to_ours
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64", "complex128")
 CHECKS = ("function", "method", "operator", "inplace", "out", "strided", "gradient", "second", "error", "unlisted")
-SECONDS = 20  # what one check may take
+SECONDS = 20  # what one check may take, in processor time: other work on the machine does not count
 NO_VALUES = ("empty", "empty_like", "new_empty", "new_empty_strided", "empty_strided", "empty_permuted", "resize_", "resize_as_")
 UP_TO_SIGN = ("linalg.eig", "linalg.eigh", "linalg.svd", "svd", "linalg.qr", "qr")  # samples say how to compare them
 SEEDED = ("wrapper_set_seed", "freeze_rng_state")
@@ -50,13 +50,13 @@ def _limit(seconds: int) -> Iterator[None]:
     def stop(*_: Any) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def full_name(op: Any) -> str:
@@ -116,11 +116,26 @@ def _widened(value: Any, narrow: torch.dtype, wide: torch.dtype) -> Any:
 
 
 def copied(sample: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a sample, tensors copied."""
+    """The arguments of a sample with memory of their own: tensors that share some, or overlap themselves, do so in the copy, too."""
+    made: dict[int, torch.Tensor] = {}
+    memory: dict[int, Any] = {}
+
+    def tensor(value: torch.Tensor) -> torch.Tensor:
+        if value.layout is not torch.strided or value.is_nested:
+            return value
+        if value.requires_grad or value.device.type != "cpu" or value.is_conj() or value.is_neg() or value.is_quantized:
+            return value.detach().clone().requires_grad_(value.requires_grad)
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in memory:
+            memory[storage.data_ptr()] = storage.clone()
+        copied = memory[storage.data_ptr()]
+        return torch.empty(0, dtype=value.dtype).set_(copied, value.storage_offset(), value.shape, value.stride())
 
     def copy(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return value.detach().clone().requires_grad_(value.requires_grad) if value.layout is torch.strided else value
+            if id(value) not in made:
+                made[id(value)] = tensor(value)
+            return made[id(value)]
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(copy, value))
         if isinstance(value, (tuple, list)):
@@ -170,15 +185,18 @@ class Comparison:
 
     def _compare(self, theirs: Callable[..., Any], mine: Callable[..., Any], sample: Any) -> str:
         args, kwargs = copied(sample)
-        my_args, my_kwargs = to_ours(args), to_ours(kwargs)
-        process = sample.output_process_fn_grad
-        if self.op.name not in UP_TO_SIGN or not isinstance(process, types.FunctionType):
-            process = my_process = _unprocessed
-        else:
-            my_process = ours(process)
+        my_args, my_kwargs = to_ours((args, kwargs))
+        process, my_process = self._processing(sample)
         _, expected = attempt(lambda: process(theirs(*args, **kwargs)))
         _, got = attempt(lambda: my_process(mine(*my_args, **my_kwargs)))
         return self._differs(expected, got, sample, lambda *a, **k: process(theirs(*a, **k)))
+
+    def _processing(self, sample: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """What makes results comparable that are unique up to signs only: the sample says how."""
+        process = sample.output_process_fn_grad
+        if self.op.name not in UP_TO_SIGN or not isinstance(process, types.FunctionType):
+            return _unprocessed, _unprocessed
+        return process, ours(process)
 
     def _differs(self, expected: Any, got: Any, sample: Any, function: Callable[..., Any]) -> str:
         """The disagreement of two results, if it is one: neither a choice between equal elements, nor a rounding that is torch's own."""
@@ -226,7 +244,7 @@ class Comparison:
     def _write(self, variant: Any, sample: Any) -> str:
         mine = ours(variant)
         args, kwargs = copied(sample)
-        my_args, my_kwargs = to_ours(args), to_ours(kwargs)
+        my_args, my_kwargs = to_ours((args, kwargs))
         tensors = isinstance(args[0], torch.Tensor)
         before = (args[0]._version, my_args[0]._version) if tensors else (0, 0)
         result, expected = attempt(lambda: variant(*args, **kwargs))
@@ -263,16 +281,20 @@ class Comparison:
 
         out = tuple(map(like, parts)) if isinstance(result, (tuple, list)) else like(result)
         args, kwargs = copied(sample)
-        my_args, my_kwargs, my_out = to_ours(args), to_ours(kwargs), to_ours(out)
+        my_args, my_kwargs, my_out = to_ours((args, kwargs, out))
+        process, my_process = self._processing(sample)
         returned, expected = attempt(lambda: function(*args, **kwargs, out=out))
         my_returned, got = attempt(lambda: mine(*my_args, **my_kwargs, out=my_out))
-        found = self._differs(expected, got, sample, function)
-        if found or isinstance(expected, Raised):
+        if isinstance(expected, Raised) or isinstance(got, Raised):
+            found = disagreement(expected, got)
             return found and f"{form}: {found}"
         if isinstance(out, torch.Tensor) and (returned is out) != (my_returned is my_out):
             return f"{form}: alias: out= is not what is returned"
-        found = self._differs(plain(out), plain(my_out), sample, function)
-        return found and f"{form}: {found}"
+        for theirs, others in ((returned, my_returned), (out, my_out)):
+            found = self._differs(plain(process(theirs)), plain(my_process(others)), sample, lambda *a, **k: process(function(*a, **k)))
+            if found:
+                return f"{form}: {found}"
+        return ""
 
     def _gradient(self) -> Iterator[tuple[int, Callable[[], Any]]]:
         return self._differentiated(False)
@@ -292,7 +314,7 @@ class Comparison:
         mine = ours(self.op.op, self.op.name)
         process = sample.output_process_fn_grad
         args, kwargs = copied(sample)
-        my_args, my_kwargs = to_ours(args), to_ours(kwargs)
+        my_args, my_kwargs = to_ours((args, kwargs))
         # How PyTorch's gradient checks call it: of a triangular or symmetric input only such changes have a gradient.
         wrapper = self.op.gradcheck_wrapper
         theirs = _differentiate(torch, lambda: process(wrapper(self.op.op, *args, **kwargs)), leaves((args, kwargs)), twice)
@@ -325,7 +347,7 @@ class Comparison:
 
     def _beyond(self, sample: Any) -> str:
         args, kwargs = copied(sample)
-        mine, my_args, my_kwargs = ours(self.op.op, self.op.name), to_ours(args), to_ours(kwargs)
+        mine, (my_args, my_kwargs) = ours(self.op.op, self.op.name), to_ours((args, kwargs))
         _, expected = attempt(lambda: self.op.op(*args, **kwargs))
         _, got = attempt(lambda: mine(*my_args, **my_kwargs))
         if isinstance(expected, Raised) and not isinstance(got, Raised):

@@ -27,7 +27,6 @@ STEPS = 5
 TOLERANCE = {"float32": (1e-5, 1e-6), "float64": (1e-9, 1e-9), "bfloat16": (2e-2, 2e-2), "complex64": (1e-5, 1e-6)}
 LOOSE = {"LBFGS": (1e-3, 1e-4), "Muon": (2e-2, 2e-2)}  # a search that branches on the loss; an iteration in bfloat16
 KNOWN = {  # "optimiser settings what" (a regular expression, full match): why it differs
-    r".* & differentiable.* constructor": "differentiable=True is refused with an explanation: an update is one op here, written by hand",
     "LBFGS complex64 .* state": "the last weights are differences of nearly equal numbers, so their digits are noise in float32",
     "LBFGS .*Tensor lr state": "the length of the last step is a number in the state here, also where the learning rate is a tensor",
 }
@@ -149,6 +148,23 @@ def _compared(info: Any, kwargs: dict[str, Any], dtype: str, schedules: Any = ()
     yield "resumed", disagreement(_raised_or(theirs.again), _raised_or(mine.again), tolerance)
 
 
+def _through_steps(frame: Any, info: Any, kwargs: dict[str, Any]) -> Any:
+    """The gradients of a parameter after three steps with respect to where it started and to the gradients that it was given."""
+    start = _start("float64", False)[0]
+    given = [start, *(start.roll(k, 0) * k - 0.5 for k in (1, 2, 3))]
+    leaves = [(t.clone() if frame is torch else to_ours(t)).requires_grad_() for t in given]
+    p = leaves[0] * 1
+    run = Run.__new__(Run)
+    run.frame, run.info, run.kwargs = frame, info, kwargs
+    optimizer = run.build([p])
+    for g in leaves[1:]:
+        p.grad = g
+        optimizer.step()
+    seed = (start if frame is torch else to_ours(start)) + 1
+    found = frame.autograd.grad((p * seed).sum(), leaves, allow_unused=True)
+    return tuple(frame.zeros_like(x) if g is None else g for g, x in zip(found, leaves, strict=True))
+
+
 def _raised_or(call: Callable[[], Any]) -> Any:
     try:
         return call()
@@ -237,6 +253,9 @@ def results(only: str = "", dtypes: tuple[str, ...] = DTYPES) -> Iterator[tuple[
             if dtype.startswith("complex") and not info.supports_complex:
                 continue
             for case in _get_optim_inputs_including_global_cliquey_kwargs("cpu", getattr(torch, dtype), info):
+                if dtype == "float64" and case.kwargs.get("differentiable"):
+                    found = [attempt(functools.partial(_through_steps, frame, info, case.kwargs))[1] for frame in FRAMES]
+                    yield info.name, f"{dtype} {case.desc}", "derivatives", disagreement(*found, (1e-6, 1e-9))
                 for what, verdict in _compared(info, case.kwargs, dtype):
                     yield info.name, f"{dtype} {case.desc}", what, verdict
         for number, schedules in enumerate(info.scheduler_inputs or ()):

@@ -139,9 +139,50 @@ def _value_in_code(value: Any, seen: dict[int, Any]) -> Any:
 
 
 def to_ours(value: Any) -> Any:
-    """An argument for monograph: tensors with their strides, dtypes, devices, and containers of these."""
+    """An argument for monograph: tensors with their strides, dtypes, devices, and containers of these. A tensor that occurs twice has one
+    twin; twins of tensors that share memory share memory."""
+    return _carried(value, _Memory(value))
+
+
+class _Memory:
+    """What is behind the tensors of one call."""
+
+    def __init__(self, tree: Any) -> None:
+        self.made: dict[int, Any] = {}
+        self.whole: dict[tuple[int, torch.dtype], Any] = {}
+        self.uses: dict[int, set[int]] = {}
+        self._count(tree)
+
+    def _count(self, tree: Any) -> None:
+        if isinstance(tree, torch.Tensor):
+            if tree.layout is torch.strided and tree.device.type == "cpu" and not tree.is_nested and not tree.requires_grad:
+                self.uses.setdefault(tree.untyped_storage().data_ptr(), set()).add(id(tree))
+        elif isinstance(tree, (tuple, list, dict)):
+            for item in tree.values() if isinstance(tree, dict) else tree:
+                self._count(item)
+
+    def twin(self, value: torch.Tensor) -> Any:
+        if id(value) not in self.made:
+            self.made[id(value)] = self._part(value) if self._shares(value) else tensor(value)
+        return self.made[id(value)]
+
+    def _shares(self, value: torch.Tensor) -> bool:
+        if value.layout is not torch.strided or value.device.type != "cpu" or value.is_nested or value.requires_grad:
+            return False
+        storage = value.untyped_storage()
+        return storage.nbytes() > 0 and len(self.uses.get(storage.data_ptr(), ())) > 1
+
+    def _part(self, value: torch.Tensor) -> Any:
+        storage = value.untyped_storage()
+        key = storage.data_ptr(), value.dtype
+        if key not in self.whole:
+            self.whole[key] = _fresh(array(torch.empty(0, dtype=value.dtype).set_(storage, 0, (storage.nbytes() // value.itemsize,), (1,))))
+        return mg.as_strided(self.whole[key], tuple(value.shape), value.stride(), value.storage_offset())
+
+
+def _carried(value: Any, memory: _Memory) -> Any:
     if isinstance(value, torch.Tensor):
-        return tensor(value)
+        return memory.twin(value)
     if isinstance(value, (torch.dtype, torch.memory_format, torch.layout)):
         return _named(str(value).removeprefix("torch."))
     if isinstance(value, torch.device):
@@ -151,13 +192,13 @@ def to_ours(value: Any) -> Any:
     if isinstance(value, torch.Size):
         return tuple(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return tuple(to_ours(item) for item in value)
+        return tuple(_carried(item, memory) for item in value)
     if isinstance(value, (tuple, list)):
-        return type(value)(to_ours(item) for item in value)
+        return type(value)(_carried(item, memory) for item in value)
     if isinstance(value, dict):
-        return {key: to_ours(item) for key, item in value.items()}
+        return {key: _carried(item, memory) for key, item in value.items()}
     if isinstance(value, slice):
-        return slice(to_ours(value.start), to_ours(value.stop), to_ours(value.step))
+        return slice(_carried(value.start, memory), _carried(value.stop, memory), _carried(value.step, memory))
     if isinstance(value, torch.nn.PairwiseDistance):
         return mg.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if callable(value) and id(value) in names_by_identity():
@@ -167,12 +208,13 @@ def to_ours(value: Any) -> Any:
 
 def array(value: torch.Tensor) -> np.ndarray:
     """The elements of a torch tensor in row-major order; bfloat16 as ml_dtypes has it."""
-    value = value.detach().resolve_conj().resolve_neg().contiguous()
+    # A copy: torch does not resize memory any more that NumPy has seen.
+    value = value.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
     if value.dtype is torch.bfloat16:
-        return value.view(torch.int16).numpy().view(ml_dtypes.bfloat16).copy()
+        return value.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     if value.dtype is torch.complex32:
         raise NotCarried("complex32")
-    return value.numpy().copy()
+    return value.numpy()
 
 
 def _fresh(values: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ import pytest
 
 import monograph as mg
 import monograph.autograd.forward_ad as forward_ad
+import monograph.nn.functional as F
 from monograph.autograd import graph
 
 
@@ -95,6 +96,43 @@ def test_saved_tensors_are_packed_and_unpacked() -> None:
         Square.apply(x).backward()
     with graph.disable_saved_tensors_hooks("not here"), pytest.raises(RuntimeError, match="not here"), graph.save_on_cpu():
         raise AssertionError("unreachable")
+
+
+def test_what_the_gradients_of_ops_read_is_packed_too() -> None:
+    x, w = mg.tensor([1.0, 2.0], requires_grad=True), mg.tensor([[3.0, 4.0]], requires_grad=True)
+    shapes: list[tuple[int, ...]] = []
+    with graph.saved_tensors_hooks(lambda t: (shapes.append(tuple(t.shape)), t.tolist())[1], mg.tensor):
+        y = (x * x).sum() + F.linear(x, w).sum() + (x + 1).sum()  # a sum reads nothing
+    assert sorted(shapes) == [(1, 2), (2,), (2,), (2,)]
+    y.backward()
+    assert x.grad.tolist() == [6.0, 9.0] and w.grad.tolist() == [[1.0, 2.0]]
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+
+
+def test_gradients_are_computed_from_what_unpacking_returns() -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with graph.saved_tensors_hooks(lambda t: t * 2, lambda t: t):
+        y = (x * x).sum()
+    assert mg.autograd.grad(y, x)[0].tolist() == [4.0, 8.0]
+    with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        y = (x**3).sum()
+    (g,) = mg.autograd.grad(y, x, create_graph=True)
+    assert mg.autograd.grad(g.sum(), x)[0].tolist() == [6.0, 12.0]
+    with graph.saved_tensors_hooks(lambda t: None, lambda nothing: nothing):
+        y = (x * x).sum()
+    with pytest.raises(TypeError, match="expected to be a Tensor"):
+        y.backward()
+
+
+def test_copies_of_saved_values_may_be_overwritten_around() -> None:
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with graph.allow_mutation_on_saved_tensors():
+        a = x * 1
+        b = (a * a).sum()
+        a.add_(1)
+        b.backward()
+    assert x.grad.tolist() == [2.0, 4.0]
 
 
 def test_dual_tensors() -> None:

@@ -92,6 +92,10 @@ def test_vectors_of_parameters() -> None:
     assert vector.shape == (9,)
     vector_to_parameters(mg.arange(9.0), net.parameters())
     assert net.weight.tolist() == [[0, 1], [2, 3], [4, 5]] and net.bias.tolist() == [6, 7, 8]
+    loss = (net(mg.ones(1, 2)) ** 2).sum()  # a graph from before is not disturbed
+    vector_to_parameters(mg.zeros(9), net.parameters())
+    loss.backward()
+    assert net.bias.grad.tolist() == [14, 24, 34] and net.bias.tolist() == [0, 0, 0]
 
 
 def test_padding_and_packing() -> None:

@@ -89,16 +89,16 @@ def step(op: Any, attrs: Any, *arrays: Any) -> list[np.ndarray]:
 
 def test_momentum_starts_as_the_gradient() -> None:
     p, g = np.array([1.0]), np.array([0.5])
-    p, buffer = step(optim.sgd_update, optim.SgdAttrs(momentum=0.9, dampening=0.5, first=True), p, g, 0.1)
+    p, buffer = step(optim.sgd_update, optim.SgdAttrs(momentum=True, first=True), p, g, 0.1, 0.9, 0.5)
     np.testing.assert_allclose([p, buffer], [[0.95], [0.5]])
-    p, buffer = step(optim.sgd_update, optim.SgdAttrs(momentum=0.9, dampening=0.5), p, g, 0.1, buffer)
+    p, buffer = step(optim.sgd_update, optim.SgdAttrs(momentum=True), p, g, 0.1, 0.9, 0.5, buffer)
     np.testing.assert_allclose([p, buffer], [[0.95 - 0.07], [0.7]])
 
 
 def test_the_first_step_of_adam_is_the_learning_rate() -> None:
     zero = np.zeros(3, np.float32)
     g = np.array([1e-3, -5.0, 200.0], np.float32)
-    p, m, v = step(optim.adam_update, optim.AdamAttrs(), zero, g, zero, zero, np.float32(1), 0.01)
+    p, m, v = step(optim.adam_update, optim.AdamAttrs(), zero, g, zero, zero, np.float32(1), 0.01, 0.9, 0.999, 1e-8)
     np.testing.assert_allclose(p, -0.01 * np.sign(g), rtol=2e-5)
     np.testing.assert_allclose(m, 0.1 * g, rtol=1e-6)
     np.testing.assert_allclose(v, 0.001 * g * g, rtol=1e-5)
@@ -106,5 +106,6 @@ def test_the_first_step_of_adam_is_the_learning_rate() -> None:
 
 def test_decoupled_decay_shrinks_the_parameter_alone() -> None:
     one, zero = np.ones(1), np.zeros(1)
-    p, m, v = step(optim.adam_update, optim.AdamAttrs(weight_decay=0.5, decoupled=True), one, zero, zero, zero, np.float32(1), 0.1)
+    attrs = optim.AdamAttrs(decay=True, decoupled=True)
+    p, m, v = step(optim.adam_update, attrs, one, zero, zero, zero, np.float32(1), 0.1, 0.9, 0.999, 1e-8, 0.5)
     np.testing.assert_allclose([p, m, v], [[0.95], [0.0], [0.0]])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from monograph.core.dtype import default_float
 from monograph.core.dtype import dtype as DType
+from monograph.core.errors import ArgumentError
 from monograph.graph.op import OpDef
 from monograph.ops import activation as act
 from monograph.tensor import FUNCTIONS, Tensor, rand, where, zeros_like
@@ -137,7 +138,7 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]."""
     if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
+        raise ArgumentError("min_val cannot be greater than max_val")
     return _done(apply(act.hardtanh, input, min=min_val, max=max_val), input, inplace, "hardtanh_")
 
 

@@ -169,7 +169,7 @@ def multi_head_attention_forward(
         if attn_mask is not None:
             attn_mask = attn_mask.unsqueeze(0) if attn_mask.shape[0] == 1 else attn_mask.reshape(batch, num_heads, -1, keys)
         y = scaled_dot_product_attention(q, k, v, attn_mask, rate).permute(2, 0, 1, 3).reshape(length * batch, size)
-    y = linear(y, out_proj_weight, out_proj_bias).reshape(length, batch, size)
+    y = linear(y, out_proj_weight, out_proj_bias).reshape(length, batch, out_proj_weight.shape[0])
     if weights is not None:
         weights = weights.reshape(batch, num_heads, length, keys)
         weights = weights.mean(1) if average_attn_weights else weights

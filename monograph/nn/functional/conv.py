@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.nn.functional.padding import pad as pad_sides
 from monograph.ops import conv as conv_ops
 from monograph.ops import elementwise, views
@@ -94,7 +94,7 @@ def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, .
     if padding == "valid":
         return x, (0,) * n
     if padding != "same":
-        raise ValueError(f"Invalid padding string: '{padding}'")
+        raise ArgumentError(f"Invalid padding string: '{padding}'")
     if any(s != 1 for s in stride):
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     totals = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monograph.core.dtype import int32, int64
+from monograph.core.errors import ArgumentError
 from monograph.core.modes import no_grad
 from monograph.ops import contraction, index
 from monograph.tensor import Tensor, arange, einsum, ones, where, zeros
@@ -65,9 +66,9 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sum, mean or maximum of the rows of each bag: a row of a 2-d `input`, or the stretch of a 1-d one from one offset to the next."""
     if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
+        raise ArgumentError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and per_sample_weights.shape != input.shape:
-        raise ValueError(
+        raise ArgumentError(
             f"embedding_bag: If per_sample_weights ({list(per_sample_weights.shape)}) is not None, then it must have the same shape as "
             f"the input ({list(input.shape)})"
         )
@@ -77,20 +78,20 @@ def embedding_bag(
         )
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ArgumentError("if input is 2D, then offsets has to be None, as input is treated as a mini-batch of bags of one length")
         bags, per_bag = input.shape
         ids = arange(bags).unsqueeze(1).expand(bags, per_bag).reshape(-1)
         flat = input.reshape(-1)
     elif input.ndim == 1:
         if offsets is None:
-            raise ValueError("offsets has to be a 1D Tensor but got None")
+            raise ArgumentError("offsets has to be a 1D Tensor but got None")
         if offsets.ndim != 1:
-            raise ValueError("offsets has to be a 1D Tensor")
+            raise ArgumentError("offsets has to be a 1D Tensor")
         starts = offsets[:-1] if include_last_offset else offsets
         bags, flat = starts.shape[0], input
         ids = (arange(input.shape[0]).unsqueeze(1) >= starts.unsqueeze(0)).sum(1) - 1
     else:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ArgumentError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     if padding_idx is not None:
         counted = (flat != (padding_idx + weight.shape[0] if padding_idx < 0 else padding_idx)).to(rows.dtype)

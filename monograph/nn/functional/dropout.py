@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
+from monograph.core.errors import ArgumentError
 from monograph.ops import random as random_ops
 from monograph.tensor import Tensor, ones, rand, where
 from monograph.tensor.dispatch import apply, read, store
@@ -15,7 +16,7 @@ _ALPHA = 1.7580993408473766  # -alpha * scale of SELU: where units go when dropp
 
 def _check(p: float) -> None:
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
 def _done(result: Tensor, input: Tensor, inplace: bool) -> Tensor:
@@ -25,7 +26,7 @@ def _done(result: Tensor, input: Tensor, inplace: bool) -> Tensor:
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """When training, zeroes elements with probability p and scales the rest by 1 / (1 - p)."""
     _check(p)
-    if not training or p == 0:
+    if not training or p == 0 or not input.numel():
         return input
     key, offset = take_key(input.numel())
     return _done(apply(random_ops.dropout, input, key, offset, p=float(p)), input, inplace)
@@ -33,6 +34,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 def _channels(input: Tensor, p: float, inplace: bool, spatial: int) -> Tensor:
     """Whole channels kept (and scaled) or zeroed: dropout of a mask of ones."""
+    if not p or not input.numel():
+        return input
     lead = tuple(input.shape[: input.ndim - spatial])
     mask = dropout(ones((*lead, *[1] * spatial), dtype=input.dtype), p)
     return _done(input * mask, input, inplace)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from monograph.core.dtype import int64
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.nn.functional.conv import tuple_of
 from monograph.nn.functional.pooling import _lp, avg_pool3d
 from monograph.tensor import FUNCTIONS, Tensor, arange, cat, full, rand
@@ -14,7 +14,7 @@ from monograph.tensor import FUNCTIONS, Tensor, arange, cat, full, rand
 
 def _sizes(n: int, input: Tensor, kernel: tuple[int, ...], output_size: Any, output_ratio: Any) -> tuple[int, ...]:
     if output_size is None and output_ratio is None:
-        raise ValueError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
+        raise ArgumentError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
     have = tuple(int(s) for s in input.shape[-n:])
     if output_size is None:
         ratio = (output_ratio,) * n if isinstance(output_ratio, int | float) else tuple(output_ratio)

@@ -8,6 +8,7 @@ from typing import Any
 
 from monograph.core.dtype import bfloat16, float16, float32, float64
 from monograph.core.dtype import dtype as DType
+from monograph.core.errors import ArgumentError
 from monograph.nn.functional.dense import linear
 from monograph.nn.functional.loss import cross_entropy
 from monograph.tensor import Tensor
@@ -28,16 +29,16 @@ class LinearCrossEntropyOptions:
 
     def __post_init__(self) -> None:
         if self.acc_policy not in {"auto", "accurate", "balanced", "compact"}:
-            raise ValueError(f"invalid acc_policy: {self.acc_policy!r}")
+            raise ArgumentError(f"invalid acc_policy: {self.acc_policy!r}")
         if self.chunking_method not in (None, "auto"):
             name, colon, factor = self.chunking_method.partition(":")
             factor = factor if colon else "1"
             if name != "aspect_ratio" or not factor.isdigit() or int(factor) < 1:
-                raise ValueError(f"invalid chunking_method: {self.chunking_method!r}")
+                raise ArgumentError(f"invalid chunking_method: {self.chunking_method!r}")
         if self.batch_chunk_size is not None and not (isinstance(self.batch_chunk_size, int) and self.batch_chunk_size > 0):
-            raise ValueError(f"batch_chunk_size must be positive int or None, got {self.batch_chunk_size!r}")
+            raise ArgumentError(f"batch_chunk_size must be positive int or None, got {self.batch_chunk_size!r}")
         if self.acc_dtype not in (None, float16, bfloat16, float32, float64):
-            raise ValueError(f"acc_dtype must be None, float16, bfloat16, float32 or float64, got {self.acc_dtype!r}")
+            raise ArgumentError(f"acc_dtype must be None, float16, bfloat16, float32 or float64, got {self.acc_dtype!r}")
 
 
 def _check(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:  # noqa: A002 - torch's name

@@ -35,7 +35,7 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
         return losses.sum()
     if reduction == "none":
         return losses
-    raise ValueError(f"{reduction} is not a valid value for reduction")
+    raise ArgumentError(f"{reduction} is not a valid value for reduction")
 
 
 def _given(*tensors: Tensor | None) -> list[Tensor]:
@@ -125,7 +125,7 @@ def l1_loss(
 
 def _weighted(losses: Tensor, weight: Tensor, reduction: str) -> Tensor:
     if weight.shape != losses.shape:
-        raise ValueError("Weights and input must have the same size.")
+        raise ArgumentError("Weights and input must have the same size.")
     return (losses * weight).sum() / weight.sum() if reduction == "mean" else reduced(losses * weight, reduction)
 
 
@@ -220,17 +220,17 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = Fals
     """(log var + (input - target)² / var) / 2, var at least eps."""
     if isinstance(var, float):
         if var < 0:
-            raise ValueError("var has negative entry/entries")
+            raise ArgumentError("var has negative entry/entries")
         var = ones_like(input) * var
     elif bool((var < 0).any()):
-        raise ValueError("var has negative entry/entries")
+        raise ArgumentError("var has negative entry/entries")
     if var.shape != input.shape:
         if tuple(input.shape[:-1]) == tuple(var.shape):
             var = var.unsqueeze(-1)
         elif input.ndim != var.ndim or sum(v for x, v in zip(input.shape, var.shape, strict=True) if x != v) != 1:
-            raise ValueError("var is of incorrect size")
+            raise ArgumentError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid")
+        raise ArgumentError(f"{reduction} is not valid")
     safe = var + (var.clamp(min=eps) - var).detach()
     losses = 0.5 * (safe.log() + (input - target) ** 2 / safe)
     return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph.core.dtype import int64
+from monograph.core.errors import ArgumentError
 from monograph.nn.functional.loss import _reduction, reduced
 from monograph.tensor import FUNCTIONS, Tensor, arange, stack, tensor, where, zeros_like
 
@@ -19,9 +20,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between x1 and x2 along `dim`."""
     if tuple(x1.shape) != tuple(x2.shape):
         x1, x2 = FUNCTIONS["broadcast_tensors"](x1, x2)
-    a, b = x1.square().sum(dim), x2.square().sum(dim)
-    floor = eps * eps
-    return (x1 * x2).sum(dim) / (a.clamp_min(floor) * b.clamp_min(floor)).sqrt()
+    return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
+
+
+def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
+    """Vectors along `dim` over their lengths, which count as `eps` at least; the gradient is that of the length all the same."""
+    size = FUNCTIONS["norm"](x, 2, dim, keepdim=True)
+    return x / (size + (size.clamp_min(eps) - size).detach())
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
@@ -79,9 +84,9 @@ def multi_margin_loss(
     """max(0, margin - input[target] + input[i]) ** p, averaged over the classes i other than the target."""
     reduction = _reduction(reduction, size_average, reduce)
     if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
+        raise ArgumentError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
-        raise ValueError("weight must be one-dimensional")
+        raise ArgumentError("weight must be one-dimensional")
     x = input if input.ndim == 2 else input.reshape(1, -1)
     labels = target.reshape(-1).long()
     classes = x.shape[1]
@@ -101,7 +106,7 @@ def triplet_margin_loss(
     """max(0, d(anchor, positive) - d(anchor, negative) + margin); `swap`: against the nearer of anchor and positive to the negative."""
     reduction = _reduction(reduction, size_average, reduce)
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return pairwise_distance(a, b, p, eps)
@@ -117,7 +122,7 @@ def triplet_margin_with_distance_loss(
 ) -> Tensor:  # fmt: skip
     """`triplet_margin_loss` with a distance of one's own."""
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
@@ -222,7 +227,7 @@ def multilabel_margin_loss(
     """
     reduction = _reduction(reduction, size_average, reduce)
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        raise ArgumentError(f"{reduction} is not a valid value for reduction")
     if input.ndim == 0 and target.ndim <= 1:
         return multilabel_margin_loss(input.reshape(1), target.reshape(1), reduction=reduction)
     if input.ndim <= 2 and (not input.ndim or 0 in tuple(input.shape)[-1:]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import finfo
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.core.explain import explained, feature_fix, marked
 from monograph.core.modes import no_grad
 from monograph.nn.functional.padding import pad as pad_sides
@@ -116,7 +116,7 @@ def batch_norm(
     for n in shape[2:]:
         count = count * n
     if isinstance(count, int) and count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
+        raise ArgumentError(f"Expected more than 1 value per channel when training, got input size {shape}")
     y, mean, variance = apply(batch_ops.batch_norm_training, input, *_given(weight, bias), **flags)
     if (running_mean is not None or running_var is not None) and not (isinstance(count, int) and count == 0):  # nothing moves nothing
         with no_grad():
@@ -138,7 +138,7 @@ def instance_norm(
     for s in input.shape[2:]:
         count = count * s
     if count == 1:
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+        raise ArgumentError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     if running_mean is None and running_var is None:
         return group_norm(input, c, weight, bias, eps)
     together = input.reshape(1, n * c, *input.shape[2:])
@@ -155,7 +155,7 @@ def instance_norm(
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha * mean of the squares of `size` neighbouring channels) ** beta, for [N, C, ...]."""
     if input.ndim < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+        raise ArgumentError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if input.numel() == 0:
         return input
     squares = pad_sides(input * input, [0, 0] * (input.ndim - 2) + [size // 2, (size - 1) // 2])

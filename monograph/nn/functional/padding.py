@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from monograph.core.errors import ArgumentError
 from monograph.ops import movement
 from monograph.tensor import Tensor, tensor
 from monograph.tensor.dispatch import apply
@@ -41,7 +42,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = 
                 )
         return apply(movement.pad, input, low=tuple(low), high=tuple(high), value=0 if value is None else value)
     if value not in (None, 0):
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise ArgumentError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if rank not in (n + 1, n + 2) or n > 3:

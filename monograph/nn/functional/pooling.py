@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import int64
-from monograph.core.errors import ShapeError
+from monograph.core.errors import ArgumentError, ShapeError
 from monograph.nn.functional.conv import tuple_of
 from monograph.ops import adaptive_pool as adaptive_ops
 from monograph.ops import pool as pool_ops
@@ -166,7 +166,7 @@ def avg_pool3d(
 def _output_size(name: str, n: int, input: Tensor, output_size: Any) -> tuple[Any, ...]:
     """The wanted sizes; None keeps the input's."""
     if n > 1 and isinstance(output_size, tuple | list) and input.ndim <= len(output_size):
-        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}, got {input.ndim} ({name})")
+        raise ArgumentError(f"Input dimension should be at least {len(output_size) + 1}, got {input.ndim} ({name})")
     _check_rank(name, n, input)
     wanted = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if len(wanted) == 1:
@@ -226,7 +226,7 @@ def _max_unpool(n: int, input: Tensor, indices: Tensor, kernel_size: Any, stride
     sizes = natural if output_size is None else tuple(output_size)[-n:]
     for want, usual, st in zip(sizes, natural, step, strict=True):
         if not usual - st < want < usual + st:
-            raise ValueError(f"invalid output_size {list(sizes)}: each dimension must be within the stride {list(step)} of {list(natural)}")
+            raise ArgumentError(f"invalid output_size {list(sizes)}: each size must be within the stride {list(step)} of {list(natural)}")
     lead = input.shape[: input.ndim - n]
     plane = 1
     for s in sizes:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from monograph.core.dtype import bfloat16, float16, uint8
+from monograph.core.errors import ArgumentError
 from monograph.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from monograph.ops import upsample as upsample_ops
 from monograph.tensor import Tensor, tensor, where
@@ -22,20 +23,20 @@ def _target_sizes(input: Tensor, size: Any, scale_factor: Any, recompute: bool |
     """The new sizes, and the factors that source positions are computed with (none if they follow from the sizes)."""
     n = input.ndim - 2
     if (size is None) == (scale_factor is None):
-        raise ValueError(
+        raise ArgumentError(
             "either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined"
         )
     if size is not None:
         sizes = (size,) * n if isinstance(size, int) else tuple(int(s) for s in size)
         if len(sizes) != n:
-            raise ValueError(
+            raise ArgumentError(
                 "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions "
                 f"of {list(input.shape[2:])} and output size of {list(sizes)}."
             )
         return sizes, ()
     scales = (float(scale_factor),) * n if isinstance(scale_factor, int | float) else tuple(float(s) for s in scale_factor)
     if len(scales) != n:
-        raise ValueError(
+        raise ArgumentError(
             "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
             f"dimensions of {list(input.shape[2:])} and scale_factor of shape {list(scales)}."
         )
@@ -54,11 +55,13 @@ def interpolate(
     n = input.ndim - 2
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ArgumentError(
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+            )
     elif align_corners is None:
         align_corners = False
     if antialias and not (mode in ("bilinear", "bicubic") and input.ndim == 4):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ArgumentError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor)
     if input.dtype is uint8 and mode in ("bilinear", "bicubic") and n == 2:  # pixels: rounded, and limited to their range
         resampled = _by_weights(input.float(), sizes, scales, mode, bool(align_corners), antialias)
@@ -210,7 +213,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     spatial = tuple(int(s) for s in size)[2:]
     n = len(spatial)
     if theta.ndim != 3 or tuple(theta.shape[1:]) != (n, n + 1):
-        raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size {list(size)}. Got {theta.shape}.")
+        raise ArgumentError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size {list(size)}. Got {theta.shape}.")
     lines = []
     for s in spatial:
         line = np.linspace(-1, 1, s) if s > 1 else np.zeros(1)
@@ -251,9 +254,9 @@ def grid_sample(
             f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
         )
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ArgumentError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
     if padding_mode not in ("zeros", "border", "reflection"):
-        raise ValueError(
+        raise ArgumentError(
             f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
         )
     if mode == "bicubic" and n == 3:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monograph.core.modes import no_grad
 from monograph.tensor import Tensor, cat
 
 
@@ -14,12 +13,11 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copies consecutive stretches of a vector into the parameters."""
+    """Consecutive stretches of a vector become the parameters' data; graphs recorded before still hold the old values."""
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected a Tensor, but got: {type(vec).__name__}")
     at = 0
     for p in parameters:
         n = p.numel()
-        with no_grad():
-            p.copy_(vec[at : at + n].reshape(tuple(p.shape)))
+        p.data = vec[at : at + n].reshape(tuple(p.shape)).detach()
         at += n
