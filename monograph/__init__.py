@@ -54,6 +54,7 @@ _MODULES = (
     "amp",
     "linalg",
     "masked",
+    "profiler",
     "sparse",
     "special",
     "fft",

@@ -24,7 +24,7 @@ MODULES = {
     "nn.attention.flex_attention": "flex_attention",
     "multiprocessing": "multiprocessing", "hub": "hub", "version": "version", "types": "types",
     "overrides": "overrides", "library": "library", "_ops": "operators", "ops": "operators.ops", "_custom_ops": "library",
-    "_C": "bindings", "utils._pytree": "pytree",
+    "_C": "bindings", "utils._pytree": "pytree", "utils.cpp_extension": "cpp_extension",
     **{f"backends.{name}": f"backends.{name}" for name in ("cudnn", "cuda", "mps", "mkl", "mkldnn", "openmp", "nnpack", "opt_einsum",
     "quantized", "cpu")},
 }  # fmt: skip
@@ -71,7 +71,7 @@ FORWARDS: dict[str, tuple[str, ...]] = {
         ).split()
     },
     "storage": ("tensor",),
-    "_utils": ("nn.parameter",),
+    "_utils": ("nn.parameter", "compat.flattened"),
 }
 
 # Rooms of ours that torch does not have, or has under the same name with another meaning.

@@ -105,6 +105,11 @@ class Tracing:
         self._draws[id(node)] = (node, self._generator)
         return node
 
+    def depends(self, where: str, owner: Any, read: Any) -> None:
+        """Python looks at `read(owner)`."""
+        if self._outer is not None:
+            self._outer.depends(where, owner, read)
+
     def draws(self, generator: Any) -> None:
         """This random generator is about to be asked for numbers."""
         self._generator = generator

@@ -224,3 +224,17 @@ def test_to_reads_what_stands_in_its_places() -> None:
     assert x.to(None) is x and x.to(mg.float32, False) is x and x.to("cpu", mg.float32, False, True) is not x
     with pytest.raises(TypeError, match="takes a dtype, a device or a tensor"):
         x.to(mg.FloatTensor)
+
+
+def test_extensions_in_other_languages_are_refused_as_on_a_machine_without_tools() -> None:
+    from monograph.compat import cpp_extension as cpp  # noqa: PLC0415
+
+    with pytest.raises(RuntimeError, match="no extensions in C"):
+        cpp.load("x", ["x.cpp"])
+    with pytest.raises(OSError, match="CUDA_HOME"):
+        cpp.load("x", ["x.cpp", "x.cu"])
+    with pytest.raises(OSError, match="CUDA_HOME"):
+        cpp.load_inline("x", "", cuda_sources=["..."])
+    with pytest.raises(RuntimeError, match="Ninja"):
+        cpp.verify_ninja_availability()
+    assert cpp.CUDA_HOME is None and not cpp.is_ninja_available() and cpp.include_paths() == []

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from monograph.targets.llvm.kernels import conv_plan, conv_weight_plan
 from monograph.targets.llvm.kernels.call import BufferRef, Machine, flops
 from monograph.targets.llvm.kernels.conv_geometry import ConvShape
 from monograph.targets.llvm.kernels.conv_plan import ConvSpec, plan_conv_backward_input, plan_conv_forward
@@ -46,6 +47,14 @@ CASES += [
     ((1, 4, 9, 8), (4, 4 // g, 3, 3), (s, s), (p, p), (d, d), g)
     for s, p, d, g in itertools.product((1, 2, 3), (0, 1, 2), (1, 2), (1, 2, 4))
 ]
+
+
+@pytest.fixture(autouse=True)
+def direct_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This file is about the direct kernels; those for small planes and depthwise convolutions have files of their own."""
+    for module in (conv_plan, conv_weight_plan):
+        monkeypatch.setattr(module, "fits", lambda *_: False)
+        monkeypatch.setattr(module, "fits_depthwise", lambda *_: False)
 
 
 def window(taps: tuple[int, ...], s: ConvShape) -> tuple[slice, ...]:
