@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from monograph.autodiff.accumulation import joined, total_of
 from monograph.core.errors import AutogradError
 from monograph.core.modes import MODES
 from monograph.graph.node import Node, provenance, topological
@@ -131,9 +132,10 @@ def gradients(
     for node in reversed(order):
         if not node.requires_grad or id(node) not in live:
             continue
-        g = found.get(id(node))
+        g = total_of(found.get(id(node)))
         if g is None:
             continue
+        found[id(node)] = g
         if hooked and node in hooked:
             for call in list(node.hooks):
                 g = call(g)
@@ -172,7 +174,7 @@ def gradients(
                 _accumulate(found, x, gx)
     if frozen:
         _free(visited, reads_saved)
-    return [found.get(id(n)) for n in inputs]
+    return [total_of(found.get(id(n))) for n in inputs]
 
 
 def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
@@ -187,7 +189,7 @@ def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
 
 def _accumulate(found: dict[int, Any], node: Node, g: Any) -> None:
     before = found.get(id(node))
-    found[id(node)] = g if before is None else elementwise.add(before, g)
+    found[id(node)] = g if before is None else joined(before, g)
 
 
 def _accumulate_output(found: dict[int, Any], node: Node, index: int, g: Node) -> None:

@@ -79,6 +79,7 @@ class _Fuser:
         self.reach: list[int] = []  # of each unit: the set of units it depends on, as bits
         self.readers: dict[Node, list[Unit]] = {}
         self.position: dict[Node, int] = {}
+        self.numbers: Unit | None = None  # the last unit that works out single numbers
 
     def run(self) -> Fusion:
         nodes = self.graph.nodes()
@@ -128,6 +129,8 @@ class _Fuser:
         if kind == REDUCE:
             for r in roots:
                 candidates += [u for u in map(self.find, self.readers.get(r, ())) if u not in candidates and u.reduced]
+        if kind == POINT and not candidates and self.numbers is not None and numel(node.shape) == 1:
+            candidates = [self.find(self.numbers)]  # numbers that are worked out from numbers, together in one kernel
         for unit in candidates:
             if self.join(unit, node, kind, inputs):
                 for other in candidates:
@@ -140,6 +143,8 @@ class _Fuser:
         if kind == REDUCE:
             unit.reduced = self.reduced_dims(node, unit.sizes)
         self.add(unit, node, ROW if kind == REDUCE else FULL, roots)
+        if kind == POINT and not unit.sizes:
+            self.numbers = unit
 
     def reduced_dims(self, node: Node, sizes: Sizes) -> frozenset[int]:
         shape = node.inputs[0].shape

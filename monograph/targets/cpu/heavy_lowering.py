@@ -37,6 +37,7 @@ Rule = Callable[["Heavy", Node], list[PlannedStep]]
 RULES: dict[OpDef, Rule] = {}
 ACCEPTS: dict[OpDef, Callable[[Node], bool]] = {}
 FLOATS = ("float32", "float64")
+FEWEST_REPEATED = 3  # products with one right operand from which on packing it for all of them pays
 
 
 def rule(op: OpDef, accepts: Callable[[Node], bool] = lambda node: True) -> Callable[[Rule], Rule]:
@@ -67,6 +68,7 @@ class Heavy:
         self.projections = projections
         self.outputs = outputs
         self.tails: dict[Node, Any] = {}  # heavy nodes that finish an elementwise unit too (see `epilogues`)
+        self.repeated = _repeated(fusion)  # products whose right operand is the right operand of others too
         self.machine = Machine.of(cpu_features(), knobs.winograd.get())
 
     def view(self, node: Node) -> View:
@@ -128,6 +130,16 @@ class Heavy:
         return tail.epilogue, tail.result, [(BufferRef(first + i), strides) for i, (_, strides) in enumerate(tail.operands)]
 
 
+def _repeated(fusion: Fusion) -> set[Node]:
+    users: dict[Any, list[Node]] = {}
+    for unit in fusion.units:
+        node = unit.nodes[0]
+        if unit.kind == "heavy" and node.op is contraction.matmul:
+            v = fusion.view(node.inputs[1])
+            users.setdefault((v.root, v.shape, v.strides, v.offset, node.dtype), []).append(node)
+    return {node for nodes in users.values() if len(nodes) >= FEWEST_REPEATED for node in nodes}
+
+
 def _resolve(word: Any, operands: Sequence[Ref | None]) -> Any:
     if isinstance(word, BufferRef):
         ref = operands[word.operand]
@@ -162,7 +174,8 @@ def _(h: Heavy, node: Node) -> list[PlannedStep]:
         return [copy_step(None, 0, node, node.shape, c, 0)]
     epilogue, result, extra = h.tail_of(node, 3)
     operands = [Matrix(ref, s[-2], s[-1], s[:-2]) for ref, s in extra]
-    calls = plan_gemm(GemmSpec(node.dtype.name, epilogue), m, n, k, ma, mb, mc, operands, batch, h.machine)
+    spec = GemmSpec(node.dtype.name, epilogue)
+    calls = plan_gemm(spec, m, n, k, ma, mb, mc, operands, batch, h.machine, repeated=node in h.repeated)
     return h.steps(node, calls, [Ref(a.root, a.offset * size), Ref(b.root, b.offset * size), Ref(result)])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from monograph.graph.node import Node
@@ -20,6 +20,28 @@ from monograph.targets.llvm.kernels.call import KernelSource, TempBuffer, round_
 
 PACKERS = ("conv_weights", "winograd_weights", "gemm_pack")  # kernels that lay out one operand of a product
 MOST_PATIENCE = 1 << 20  # runs
+
+
+def packed_once(steps: Sequence[PlannedStep]) -> list[PlannedStep]:
+    """The steps of a plan without those that pack what an earlier one has packed in the same way: a weight that is used at every step of
+    a recurrence."""
+    first: dict[Any, TempBuffer] = {}
+    instead: dict[TempBuffer, TempBuffer] = {}
+    out: list[PlannedStep] = []
+    for step in steps:
+        if isinstance(step.kernel, KernelSource) and step.kernel.key[0] in PACKERS:
+            made = [w for w in step.words if type(w) is TempBuffer]
+            if len(made) == 1:
+                key = (step.kernel.name, *[None if w is made[0] else w for w in step.words])
+                if key in first:
+                    instead[made[0]] = first[key]
+                    continue
+                first[key] = made[0]
+        if instead:
+            words = [instead.get(w, w) if type(w) is TempBuffer else w for w in step.words]
+            step = replace(step, words=words) if words != step.words else step
+        out.append(step)
+    return out
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,8 @@ class PackedWeights:
                 continue
             read = {w.node for w in step.words if isinstance(w, Ref)}
             written = [w for w in step.words if isinstance(w, TempBuffer)]
-            if len(read) == len(written) == 1 and (source := number.get(*read)) is not None:
+            source = number.get(next(iter(read))) if len(read) == len(written) == 1 else None
+            if source is not None:
                 places = tuple((j, k) for j, s in enumerate(planned) for k, w in enumerate(s.words) if w is written[0])
                 packs.append(_Pack(i, source, written[0].nbytes, places))
         return PackedWeights(entry, packs, steps, made, n_buffers) if packs else None

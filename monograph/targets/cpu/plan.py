@@ -35,7 +35,7 @@ from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, LoopOutline, is_pointwise, outline_loop
 from monograph.targets.cpu.memory_plan import place, size_of
-from monograph.targets.cpu.packed_weights import PackedWeights
+from monograph.targets.cpu.packed_weights import PackedWeights, packed_once
 from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import ConstBuffer, KernelSource, TempBuffer
@@ -188,7 +188,7 @@ class CpuPlan:
 
     # ---- memory and code ----
     def _layout(self, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any] = ()) -> None:
-        steps = [s for s in steps if s.units]
+        steps = packed_once([s for s in steps if s.units])
         self._numbers = tuple(numbers)
         where: dict[Node, tuple[int, int]] = {}  # node -> (buffer, byte offset)
         for i, s in enumerate(graph.sources):
@@ -245,7 +245,7 @@ class CpuPlan:
         self._scalars = struct.Struct(layout).pack if graph.scalars else None
         self._converts = [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
-        made = {"scratch_bytes": max((s.scratch for s in steps), default=0), "arena_bytes": arena_bytes, "keep": self.constants}
+        made: dict[str, Any] = {"scratch_bytes": max((s.scratch for s in steps), default=0), "arena_bytes": arena_bytes, "keep": self.constants}
         n_buffers = at_errors + (1 if self.checked else 0)
         self.program = Program(native_entry(), program_steps, n_buffers, **made)
         self._packed = PackedWeights.of(native_entry(), steps, program_steps, graph.sources, made, n_buffers)

@@ -210,6 +210,7 @@ class _HeavyWork:
                    for v, x in zip(views, node.inputs, strict=True)]),
             self._role(node),
             tuple(sorted((i, self._role(p)) for i, p in projections.items())),
+            node in heavy.repeated,
             tail and (
                 repr(tail.epilogue), self._role(tail.result), tail.ops,
                 tuple([(self._role(r.node), r.offset, strides) for r, strides in tail.operands]),
@@ -292,6 +293,8 @@ class _Filling:
         made = self.node(node)
         made.inputs = tuple(inputs)
         heavy.projections[made] = {i: self.node(p) for i, p in given.projections.get(node, {}).items()}
+        if node in given.repeated:
+            heavy.repeated.add(made)
         tail = given.tails.get(node)
         if tail is not None:
             operands = [(Ref(self.node(r.node), self.n(r.offset)), self._shape(strides)) for r, strides in tail.operands]

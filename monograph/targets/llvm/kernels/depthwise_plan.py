@@ -40,8 +40,8 @@ def fits_depthwise(dtype: str, shape: ConvShape, machine: Machine) -> bool:
 def _key(dtype: str, shape: ConvShape, stride: int, spread: int, out_w: int, machine: Machine) -> DepthwiseKey:
     wide = tile_for(dtype, machine)
     tile = Tile(wide.ty, 1, 1, wide.lanes)
-    block = (7, 1) if out_w <= tile.lanes else (4, 2)
-    return DepthwiseKey(dtype, *shape.kernel, stride, spread, tile, *block)
+    rows, vectors = (7, 1) if out_w <= tile.lanes else (4, 2)
+    return DepthwiseKey(dtype, shape.kernel[0], shape.kernel[1], stride, spread, tile, rows, vectors)
 
 
 def _copy(key: DepthwiseKey, size: tuple[int, ...], out: tuple[int, ...], padding: tuple[int, ...]) -> tuple[dict[str, int], int]:

@@ -5,7 +5,7 @@ every element of C is summed in one fixed order however the units are dealt out)
 is read in place and where it is packed, by the unit itself or once for all by a call before, is the planner's choice (`gemm_plan.py`).
 
 Tiles that need no tail go straight to C; the others (an epilogue, a narrow type, the right and lower edge) collect in scratch and are
-finished after the last block of k.
+finished after the last block of k, with a tail all those of a panel together.
 """
 
 from __future__ import annotations
@@ -212,13 +212,22 @@ def _k_block(
                 straight = f.binary("and", whole, f.icmp("eq", rows, tile.rows))
                 to, ld = f.select(straight, c, partial), f.select(straight, w["ldc"], w["partial_ld"])
             f.call("void", micro, a, rsa, csa, rows, b, rsb, length, to, ld, kb)
-            finishing = f.binary("and", last, f.binary("xor", straight, f.const(True, "i1")))
-            either(f, finishing, lambda: finish_tile(rows, i0, partial, c))
+            if spec.plain:
+                finishing = f.binary("and", last, f.binary("xor", straight, f.const(True, "i1")))
+                either(f, finishing, lambda: finish_tiles(rows, i0, partial, c))
 
-        def finish_tile(rows: Val, i0: Val, partial: Val, c: Val) -> None:
+        def finish_tiles(rows: Val, i0: Val, partial: Val, c: Val) -> None:
             pointers, lds, stage = fill_operands(f, w, spec, block.bases, i0, j0)
             f.call("void", finish, partial, w["partial_ld"], c, w["ldc"], rows, columns, pointers, lds, stage)
 
+        def finish_panel() -> None:
+            i0 = f.mul(block.t0, tile.rows)
+            c = at(f, block.c, f.add(f.mul(i0, w["ldc"]), j0), spec.tail.out_dtype)
+            partial = f.gep(f.gep(scratch, w["partial_at"]), f.mul(f.sub(p, block.p0), tile.columns), tile.ty)
+            finish_tiles(f.sub(f.smin(f.mul(block.t1, tile.rows), w["m"]), i0), i0, partial, c)
+
         f.loop(block.t0, block.t1, 1, (), one_tile)
+        if not spec.plain:
+            either(f, last, finish_panel)
 
     f.loop(block.p0, block.p1, 1, (), panel)

@@ -47,11 +47,14 @@ def plan_gemm(
     operands: Sequence[Matrix] = (),
     batch: Sequence[int] = (),
     machine: Machine | None = None,
+    *,
+    repeated: bool = False,
 ) -> list[KernelCall]:
     """Calls that compute C[batch, m, n] = epilogue(A[batch, m, k] @ B[batch, k, n]).
 
     A and B may have any strides. C must have `col` 1. `operands` are the epilogue's, in order. Adding to what is in C is an
-    epilogue with C as an operand as well.
+    epilogue with C as an operand as well. `repeated`: B is packed by a call of its own, which the caller can leave out where another
+    product has packed the same matrix.
     """
     machine = machine or Machine()
     batch, (a, b, c, *operands) = _merge_batch(tuple(batch), [a, b, c, *operands])
@@ -74,7 +77,7 @@ def plan_gemm(
     k_block, k_blocks = cut_k(k, tile, machine)
     tiles, panels, batches = -(-m // tile.rows), -(-n // tile.columns), prod(batch)
     row_units, column_units = cut_work(tiles, panels, batches, k, k_block, tile, machine)
-    shared = row_units > 1 and not any(b.batch)
+    shared = (row_units > 1 or repeated) and not any(b.batch)
     calls: list[KernelCall] = []
     work = 2 * m * n * k * batches
     if shared:
