@@ -14,7 +14,7 @@ from typing import Any
 from monograph.core import knobs
 from monograph.core.errors import DeviceError, message_of
 from monograph.core.modes import MODES
-from monograph.engine.families import find_plan
+from monograph.engine.families import find_plan, ledger
 from monograph.engine.interpreting import interpreted
 from monograph.engine.plans import Plan
 from monograph.graph.node import Node, provenance, topological
@@ -287,7 +287,9 @@ def run(order: list[Node], outputs: list[Node]) -> None:
     key = (knobs.planning(), key)
     plan = _plans.get(key)
     if plan is None:
-        plan = _plans.add(key, find_plan(order, sources, scalars, outputs, _has_value), len(order))
+        plan = _plans.add(key, find_plan(order, sources, scalars, outputs, _has_value, once=True), len(order))
+    else:
+        ledger.used_again(plan, len(order))
     try:
         values = plan.run([n.value for n in sources], [n.attrs.value for n in scalars])  # type: ignore[attr-defined]
     except IndexError as error:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from monograph.core import knobs
 from monograph.core.symbol import Scope, Sym, hint_of
+from monograph.engine.pieces import Ledger, PiecewisePlan
 from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, copy_provenance
 from monograph.ops import source
@@ -129,10 +130,22 @@ class Family:
 _families: dict[Any, Family] = {}
 
 
+ledger = Ledger()
+
+
 def find_plan(
-    order: Sequence[Node], sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node], is_source: Callable[[Node], bool]
+    order: Sequence[Node],
+    sources: Sequence[Node],
+    scalars: Sequence[Node],
+    outputs: Sequence[Node],
+    is_source: Callable[[Node], bool],
+    *,
+    once: bool = False,
 ) -> Plan:
-    """A plan for a graph (`order`: its nodes, inputs before users) whose like may have been planned before, for other sizes."""
+    """A plan for a graph (`order`: its nodes, inputs before users) whose like may have been planned before, for other sizes.
+
+    `once`: as far as is known the graph will not come again; a long one may get a `PiecewisePlan`.
+    """
     settings = knobs.planning()
     maker = _makers.get(knobs.target.get())
     if maker is None or not symbolic_plans.get() or knobs.debug.get():
@@ -146,7 +159,28 @@ def find_plan(
         if len(_families) >= FAMILIES_KEPT:
             _families.clear()
         _families[knobs.planning(), outline.key] = Family(outline.sizes)
+        if once and ledger.cut(len(order)):
+            return PiecewisePlan(sources, scalars, outputs, _piece_plan)
     return make_plan(sources, scalars, outputs) if plan is None else plan
+
+
+def _piece_plan(order: Sequence[Node], sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
+    outline = Outline(order, outputs, _is_source)
+    key = (knobs.planning(), outline.key, tuple(outline.sizes))
+    plan = _pieces.get(key)
+    if plan is None:
+        if len(_pieces) >= PIECES_KEPT:
+            _pieces.clear()
+        plan = _pieces[key] = find_plan(order, sources, scalars, outputs, _is_source)
+    return plan
+
+
+def _is_source(node: Node) -> bool:
+    return node.op is source.source
+
+
+_pieces: dict[Any, Plan] = {}
+PIECES_KEPT = 2000
 
 
 def _member(

@@ -82,16 +82,16 @@ def test_values_read_back_exactly(value: Any) -> None:
 
 
 def test_symbolic_sizes() -> None:
-    with symbol.scope() as scope:
-        batch = scope.symbol("batch", 4)
-        x = source.placeholder((batch, 6), float32)
-        with apart():
-            y = movement.reshape(x, shape=(batch * 2, 3))
-            z = movement.reshape(y, shape=(batch * 6,))
-        text = to_text([x], [z], {x: "x"})
-        assert "float32[batch, 6]" in text and "sym(2*batch)" in text and "float32[6*batch]" in text
-        again = from_text(text, {"batch": batch})
-        assert to_text(list(again.inputs.values()), again.outputs, {again.inputs["x"]: "x"}) == text
+    scope = symbol.Scope()
+    batch = scope.symbol("batch", 4)
+    x = source.placeholder((batch, 6), float32)
+    with apart():
+        y = movement.reshape(x, shape=(batch * 2, 3))
+        z = movement.reshape(y, shape=(batch * 6,))
+    text = to_text([x], [z], {x: "x"})
+    assert "float32[batch, 6]" in text and "sym(2*batch)" in text and "float32[6*batch]" in text
+    again = from_text(text, {"batch": batch})
+    assert to_text(list(again.inputs.values()), again.outputs, {again.inputs["x"]: "x"}) == text
     for n in (1, 5):
         (out,) = from_text(text, {"batch": n}).outputs
         assert out.shape == (6 * n,)
