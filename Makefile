@@ -37,7 +37,7 @@ VENV_JAX := .venv-jax
 VENV_ONNX := .venv-onnx
 PEERS := $(VENV_TORCH)/.exporter $(VENV_TENSORFLOW)/.ready $(VENV_JAX)/.ready $(VENV_ONNX)/.ready
 
-.PHONY: help demo test check bench bench-fit parity packages conformance clean distclean
+.PHONY: help demo test check bench bench-fit bench-data parity packages conformance clean distclean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ packages: $(VENV_PACKAGES)/.ready $(VENV_TORCH)/.packages ## run packages from P
 
 bench: $(VENV)/.ready $(PEERS) ## measure beside PyTorch, TensorFlow, JAX, ONNX Runtime and OpenVINO (ARGS="matmul mlp" for some)
 	$(PY) -m benchmarks.run $(ARGS)
+
+bench-data: $(VENV_TORCH)/.ready $(VENV_TENSORFLOW)/.ready ## pictures through two workers, beside torch's loader and tf.data
+	$(PY_TORCH) -m benchmarks.data_loading --keras $(VENV_TENSORFLOW)/bin/python $(ARGS)
 
 bench-fit: $(VENV)/.ready .venv-lightning/.ready $(VENV_TENSORFLOW)/.ready ## Fashion-MNIST by fit, beside Keras and Lightning (needs dataset-fashion-mnist)
 	$(PY) -m benchmarks.training_overhead

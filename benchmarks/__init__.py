@@ -1,1 +1,1 @@
-"""Measurements against PyTorch on the machine at hand. `make bench` runs them all; `python -m benchmarks.matmul` runs one."""
+"""Measurements beside other frameworks on the machine at hand. `make bench` runs them all, `make bench ARGS="matmul"` one file."""

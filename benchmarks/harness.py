@@ -305,22 +305,28 @@ def _memory(field: Field) -> list[Line]:
     ]
 
 
+HEADING = """\
+| workload | | figure | of the best peer | bar | of the limit | first call | memory | spread | |
+| --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |"""
+
+
 def table(lines: list[Line]) -> str:
-    rows = [
-        "| workload | | figure | of the best peer | bar | of the limit | first call | memory | spread | |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+    """The lines as a Markdown table."""
+    return "\n".join([HEADING, *rows(lines)])
+
+
+def rows(lines: list[Line]) -> list[str]:
+    """The lines as rows of the table; a workload's name stands in its first one."""
+    found = []
     previous = ""
     for line in lines:
         title = line.workload if line.workload != previous else ""
         previous = line.workload
-        figure = "" if math.isnan(line.value) else f"{line.value:.4g} {line.unit}"
-        ratio = f"{line.ratio:.2f}x" if line.ratio is not None and not math.isnan(line.ratio) else ""
         cells = [
             title,
             line.contender,
-            figure,
-            ratio,
+            "" if math.isnan(line.value) else f"{line.value:.4g} {line.unit}",
+            f"{line.ratio:.2f}x" if line.ratio is not None and not math.isnan(line.ratio) else "",
             line.bar,
             f"{line.limit:.0%}" if line.limit else "",
             f"{line.first:.3g} s" if line.first else "",
@@ -328,8 +334,8 @@ def table(lines: list[Line]) -> str:
             f"{line.spread:.0%}" if line.spread else "",
             line.note,
         ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        found.append("| " + " | ".join(cells) + " |")
+    return found
 
 
 def fresh_process(program: str, environment: str = ".venv", **variables: str) -> list[float]:

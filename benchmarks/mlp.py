@@ -33,7 +33,7 @@ WORKLOADS = {
         checked_steps=3,
     ),
     "mlp_uncompiled": Workload(
-        "the same, uncompiled against torch eager", {name: TRAINING[name] for name in (UNCOMPILED, TORCH)}, {UNCOMPILED: 1.0},
+        "MLP, training, uncompiled against torch eager", {name: TRAINING[name] for name in (UNCOMPILED, TORCH)}, {UNCOMPILED: 1.0},
         against=(TORCH,), checked_steps=3,
     ),
     "mlp_inference": Workload(

@@ -69,6 +69,11 @@ def measure(file: str, name: str, workload: Workload, only: tuple[str, ...], rou
             child.close()
 
 
+def show(lines: list[Line]) -> None:
+    """Prints rows as soon as they are known: a run takes long, and what it has found is kept if it is stopped."""
+    print("\n".join(harness.rows(lines)), flush=True)
+
+
 def chosen(names: list[str]) -> list[tuple[str, ModuleType]]:
     modules = [(file, importlib.import_module(f"benchmarks.{file}")) for file in FILES]
     known = {*FILES, *(name for _, module in modules for name in getattr(module, "WORKLOADS", ()))}
@@ -88,18 +93,18 @@ def main() -> None:
     modules = chosen(options.names)
     found = limits()
     print(heading(found) + "\n", flush=True)
-    lines: list[Line] = []
+    print(harness.HEADING, flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for file, module in modules:
             for name, workload in getattr(module, "WORKLOADS", {}).items():
                 if not options.names or file in options.names or name in options.names:
                     print(f"measuring {name} ...", file=sys.stderr, flush=True)
-                    lines += measure(file, name, workload, only, options.rounds, found, scratch)
+                    show(measure(file, name, workload, only, options.rounds, found, scratch))
             if hasattr(module, "lines") and (not options.names or file in options.names):
                 print(f"measuring {file} ...", file=sys.stderr, flush=True)
                 with harness.alone():
-                    lines += module.lines()
-    print(harness.table(lines))
+                    measured = module.lines()
+                show(measured)
 
 
 if __name__ == "__main__":

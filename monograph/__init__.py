@@ -134,6 +134,9 @@ def eval(*tensors: Any) -> None:  # noqa: A001
     >>> x = mg.ones(3) * 2
     >>> mg.eval(x)
     """
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"eval() takes tensors, got {type(t).__name__}: {t!r:.60}")
     _evaluate(tensors)
 
 
@@ -147,6 +150,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         found = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = found
+        return found
+    if not name.startswith("_") and (found := importlib.import_module("monograph.compat.top_functions").top_function(name)) is not None:
         return found
     raise AttributeError(f"module 'monograph' has no attribute {name!r}")
 
@@ -166,7 +171,7 @@ for _name in (
     "cholesky cholesky_inverse cholesky_solve cross det digamma geqrf i0 igamma igammac inverse lgamma logdet logit lu lu_solve matrix_exp "
     "matrix_power ormqr triangular_solve "
     "mvlgamma pinverse polygamma qr sinc slogdet stft istft svd xlogy smm sparse_mask spmm to_sparse to_sparse_coo "
-    "to_sparse_csc to_sparse_csr"
+    "to_sparse_csc to_sparse_csr hardshrink prelu"
 ).split():
     setattr(Tensor, _name, _late(_name))
 for _name in "digamma i0 igamma igammac lgamma logit mvlgamma polygamma sinc xlogy".split():

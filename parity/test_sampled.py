@@ -56,8 +56,8 @@ def test_every_known_difference_is_one() -> None:
 
 
 def test_enough_agree() -> None:
-    """99 % of the comparisons of the whole run, the known differences counted against us. (The aim is 99.5 %: docs/parity.md.)"""
+    """99.5 % of the comparisons of the whole run, the known differences counted against us."""
     if COUNTS["ops"] < len(OPS):
         pytest.skip("needs the whole run")
     compared = sum(COUNTS[kind] for kind in ("agree", "known", "unexplained"))
-    assert COUNTS["agree"] >= 0.99 * compared, dict(COUNTS)
+    assert COUNTS["agree"] >= 0.995 * compared, dict(COUNTS)

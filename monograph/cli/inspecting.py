@@ -87,10 +87,18 @@ def _artifact(path: Path) -> dict[str, Any]:
     manifest = found.manifest
     nodes = [line for line in found.graph.splitlines() if "=" in line]
     return {
-        "version": manifest["version"], "inputs": manifest["inputs"], "outputs": manifest["outputs"], "symbols": manifest["symbols"],
+        "version": manifest["version"], "inputs": manifest["inputs"], "outputs": _outputs(found.graph), "symbols": manifest["symbols"],
         "opset": manifest["opset"], **summed([_row(n, a.shape, _dtype(a), a.nbytes) for n, a in found.weights.items()]),
         "nodes": len(nodes), "graph": found.graph,
     }  # fmt: skip
+
+
+def _outputs(graph: str) -> list[str]:
+    """The types of what a graph returns, from its text."""
+    defined = [line.partition(" = ") for line in graph.splitlines() if " = " in line]
+    types = {name.strip(): what.rpartition(" : ")[2] for name, _, what in defined}
+    returned = next((line for line in reversed(graph.splitlines()) if line.startswith("return ")), "return ").removeprefix("return ")
+    return [types.get(name, name) for name in returned.split(", ") if name]
 
 
 def _checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,38 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+
+class FileBaton:
+    """A lock that is a file: who makes it may build, the others wait until it is gone."""
+
+    def __init__(self, lock_file_path: str, wait_seconds: float = 0.1, warn_after_seconds: float | None = None) -> None:
+        self.lock_file_path, self.wait_seconds = lock_file_path, wait_seconds
+        self.fd: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Makes the file; False if it is there."""
+        try:
+            self.fd = os.open(self.lock_file_path, os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        return True
+
+    def wait(self) -> None:
+        """Returns when the file is gone."""
+        while os.path.exists(self.lock_file_path):
+            time.sleep(self.wait_seconds)
+
+    def release(self) -> None:
+        """Removes the file."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+        os.remove(self.lock_file_path)
+
 
 CUDA_HOME: str | None = None
 CUDNN_HOME: str | None = None
@@ -37,7 +67,9 @@ def load(name: str, sources: str | Sequence[str], *args: Any, with_cuda: bool | 
     _refuse(f"load({name!r})", sources, with_cuda)
 
 
-def load_inline(name: str, cpp_sources: Any, cuda_sources: Any = None, *args: Any, with_cuda: bool | None = None, **kwargs: Any) -> NoReturn:
+def load_inline(
+    name: str, cpp_sources: Any, cuda_sources: Any = None, *args: Any, with_cuda: bool | None = None, **kwargs: Any
+) -> NoReturn:  # fmt: skip
     """Raises OSError with sources in CUDA, RuntimeError with others: nothing is built."""
     _refuse(f"load_inline({name!r})", (), bool(cuda_sources) or bool(with_cuda))
 

@@ -113,6 +113,9 @@ def load_state_dict_from_url(
     return _load(path, map_location=map_location)
 
 
+load_url = load_state_dict_from_url  # its name in torch.utils.model_zoo
+
+
 def load(repo_or_dir: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
     """Refused: it would run code from a repository."""
     raise NotImplementedError(

@@ -33,6 +33,9 @@ class RecursiveScriptModule(ScriptModule):
 
 
 TopLevelTracedModule = RecursiveScriptModule
+TracerWarning = type("TracerWarning", (Warning,), {"__doc__": "Only a name for filters of warnings: nothing is traced away."})
+ScriptWarning = type("ScriptWarning", (Warning,), {"__doc__": "Only a name for filters of warnings."})
+TracedModule = RecursiveScriptModule
 Error = type("Error", (RuntimeError,), {"__doc__": "What TorchScript raises; here only a name for `except`."})
 
 

@@ -32,6 +32,23 @@ TensorProtoDataType = enum.IntEnum(
     "UNDEFINED FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128 BFLOAT16",
     start=0,
 )
+class TrainingMode(enum.Enum):
+    """In which mode a model is exported."""
+
+    EVAL = 0
+    PRESERVE = 1
+    TRAINING = 2
+
+
+class OperatorExportTypes(enum.Enum):
+    """What becomes of operators that the format lacks."""
+
+    ONNX = 0
+    ONNX_ATEN = 1
+    ONNX_ATEN_FALLBACK = 2
+    ONNX_FALLTHROUGH = 3
+
+
 symbolic_helper = module(f"{__name__}.symbolic_helper", parse_args=parse_args)
 operators = module(f"{__name__}.operators")
 symbolic_opset9, symbolic_opset11 = (module(f"{__name__}.symbolic_opset{version}") for version in (9, 11))

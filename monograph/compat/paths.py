@@ -70,6 +70,13 @@ FORWARDS: dict[str, tuple[str, ...]] = {
             "relaxed_bernoulli relaxed_categorical studentT transformed_distribution uniform von_mises weibull wishart"
         ).split()
     },
+    "distributions.utils": ("distributions.parameters",),
+    "optim.adamw": ("optim.adam", "optim"),
+    "nn.utils.convert_parameters": ("nn.utils.convert", "nn.utils"),
+    "nn.modules.adaptive": ("nn.adaptive_softmax", "nn"),
+    "torch_version": ("compat.version",),
+    "_jit_internal": ("compat.jit",),
+    "utils.file_baton": ("compat.cpp_extension",),
     "storage": ("tensor",),
     "_utils": ("nn.parameter", "compat.flattened"),
 }

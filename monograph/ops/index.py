@@ -113,7 +113,7 @@ def _index_select(a: DimAttrs, x: Any, index: Any) -> Inferred:
 
 
 def _index_select_reference(a: DimAttrs, x: np.ndarray, index: np.ndarray) -> np.ndarray:
-    rows = checked(np.atleast_1d(index), x.shape[a.dim] if x.ndim else 1, a.dim)
+    rows = checked(np.atleast_1d(index), x.shape[a.dim] if x.ndim else 1, a.dim, start="index out of range in self: ")
     return np.take(x, rows, a.dim) if x.ndim else x.copy()
 
 

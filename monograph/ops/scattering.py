@@ -52,11 +52,11 @@ def check_index_dtype(name: str, index: Any) -> None:
         raise DTypeError(f"{name}(): Expected dtype int32/int64 for index, got {d.name}: cast it, e.g. index.long()")
 
 
-def checked(index: np.ndarray, size: int, dim: int, wrap: bool = False) -> np.ndarray:
+def checked(index: np.ndarray, size: int, dim: int, wrap: bool = False, start: str = "") -> np.ndarray:
     """The index as int64 without negatives; raises DimensionError naming the first bad value. `wrap`: negative ones count from the end."""
     bad = (index < (-size if wrap else 0)) | (index >= size)
     if bad.any():
-        raise DimensionError(f"index {index[bad].flat[0]} is out of bounds for dimension {dim} with size {size}")
+        raise DimensionError(f"{start}index {index[bad].flat[0]} is out of bounds for dimension {dim} with size {size}")
     index = index.astype(np.int64)
     return np.where(index < 0, index + size, index) if wrap else index
 

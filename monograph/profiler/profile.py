@@ -297,7 +297,11 @@ def schedule(
 
 
 def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None, use_gzip: bool = False) -> Callable[[profile], None]:
-    """For `on_trace_ready`: writes each trace into a folder, named as TensorBoard's profiler plugin looks for them."""
+    """For `on_trace_ready`: writes each trace into a folder, named as TensorBoard's profiler plugin looks for them.
+
+    That tab is a package of its own (`pip install torch-tb-profiler`), whose page fetches its charts from the net; the files open in
+    `chrome://tracing` and Perfetto as they are.
+    """
     worker = worker_name or f"{socket.gethostname()}_{os.getpid()}"
 
     def write(done: profile) -> None:

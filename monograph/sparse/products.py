@@ -80,6 +80,8 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:  # noqa: A002
 
 def mm(input: Any, mat2: Any, *, out: Any = None) -> Any:  # noqa: A002
     """`matmul` of two matrices."""
+    if not isinstance(input, Tensor) or not isinstance(mat2, Tensor):
+        raise TypeError(f"mm(): expected two Tensors, got {type(input).__name__} and {type(mat2).__name__}")
     if input.ndim != 2 or mat2.ndim != 2:
         raise RuntimeError(f"mm: expected matrices, got {list(input.shape)} and {list(mat2.shape)}")
     return matmul(input, mat2, out=out)

@@ -21,6 +21,7 @@ from monograph.tensor import (
     movement,
     notebook,
     pointwise,
+    predicates,
     printing,
     products,
     random,

@@ -111,7 +111,12 @@ class Tensor(Declared):
             from_base._shared = None
             from_base._simple = not from_base._leaf_flag
             return self._read() if self._base is not None else from_base._node
-        node = shared.snapshot(from_base._node, self._steps)
+        old = from_base._node
+        node = shared.snapshot(old, self._steps)
+        if old.requires_grad and (MODES.now.grad or not self._steps):  # what NumPy sees has not left the tape
+            for op, attrs in self._steps:
+                old = record(op, (old,), attrs)
+            node = _revalued(old, node)
         if self._base is not None:
             self._seen = (None, source.placeholder(node.shape, node.dtype))  # the type only: the value is a matter of the moment
         return node

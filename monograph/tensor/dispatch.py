@@ -238,7 +238,7 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
         na = a._node if a._simple else a._read()
         if isinstance(b, Tensor):
             nb = b._node if b._simple else b._read()
-            if meta_nodes.data and na.shape and nb.shape:
+            if meta_nodes.data and na.shape and nb.shape:  # type: ignore[attr-defined]  # the set inside: whether it is empty costs no call
                 same_device(a, b)
         elif isinstance(b, SCALAR_TYPES):
             if name in TENSORS_ONLY:
@@ -271,7 +271,8 @@ def same_device(*tensors: Tensor) -> None:
             )
 
 
-RECORDING = tuple(f"{PACKAGE}tensor{os.sep}{name}.py" for name in ("by_layout", "dispatch", "foreign", "movement", "pointwise", "selection"))
+# Where a public function may be between the user's line and an op.
+RECORDING = tuple(f"{PACKAGE}tensor{os.sep}{name}.py" for name in "by_layout dispatch foreign movement pointwise selection".split())
 
 
 def _array_like(value: Any, name: str) -> Node:

@@ -27,7 +27,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None, a
     if not tensors:
         raise ArgumentError("cat(): expected a non-empty list of Tensors")
     nodes = [read(x) for x in tensors]  # TypeError for what is no tensor
-    if meta_nodes.data:
+    if meta_nodes.data:  # type: ignore[attr-defined]
         same_device(*tensors)
     to = nodes[0].dtype
     for n in nodes[1:]:

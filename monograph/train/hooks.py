@@ -9,8 +9,8 @@
     on_train_end, on_fit_end, teardown
 
 Callbacks come in the order given (those that average weights before the others, which see the weights as they will be), then the module's
-own hook, then those callbacks that save checkpoints, so that what they save holds what the others have done. `on_exception` tells callbacks of an error before it is raised again; `teardown` comes in any case. An error in a hook
-ends training as an error in a step does.
+own hook, then those callbacks that save checkpoints, so that what they save holds what the others have done. `on_exception` tells callbacks
+of an error before it is raised again; `teardown` comes in any case. An error in a hook ends training as an error in a step does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Random calls in both frameworks for as long as one likes: `python -m parity.fuzz --minutes 5 [--start SEED] [--only NAME] [--text CALL]`."""
+"""Random calls in both frameworks for as long as one likes: `python -m parity.fuzz --minutes 5 [--start SEED] [--only NAME]`;
+one call: `--text CALL`.
+"""
 
 from __future__ import annotations
 

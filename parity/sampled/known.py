@@ -43,23 +43,22 @@ class Known:
 KNOWN: tuple[Known, ...] = (
     Known(r"special\.bessel_(j0|y1)", "torch's own series are good to 6e-6 there; ours agree with SciPy's to 1e-13", dtype="float64",
           message="value", in_fixed_run=False),
-    Known(r"linalg\.(eig|eigh|svd)|svd", "vectors are unique up to their signs, and `out=` shows them as they are", "out", message="value",
-          in_fixed_run=False),
+    Known(r"polygamma\[.*", "at its poles, negative whole numbers, torch gives what the sine of a rounded multiple of pi leaves; inf here",
+          dtype="u?int.*|bool", message="value.*monograph inf", in_fixed_run=False),
     Known(r"linalg\.norm\[subgradients_at_zero\]", "torch's second derivative of a norm at zero is NaN; 0 here", "second", message="value",
           in_fixed_run=False),
     Known("matrix_exp", "torch's polynomial overflows in float16; computed in float64 and rounded here", dtype="float16", message="value",
           in_fixed_run=False),
     Known(r"nn\.functional\.adaptive_avg_pool1d", "an empty batch of integers or complex numbers passes there, one with elements does not",
           "unlisted", message="raises", in_fixed_run=False),
-    Known(r"__r(mod|pow|sub|div)__", "the slot of a Python operator called by hand with a number as self", "error"),
-    Known(r"nn\.functional\.dropout2d", "in place with nothing to drop: torch counts no write, monograph one", "inplace",
-          message="version"),
-    Known(r"cat|gather", "an out= that shares NumPy's memory is resized here: it lets go of that memory", "error", message="not resizable"),
+    Known(r"nn\.functional\.dropout3d", "in place without a batch and nothing to drop: torch counts its own reshaping as two writes",
+          "inplace", message="version"),
     Known(
         "index_fill", "an index that occurs twice: torch's gradient of the value counts the element twice, which was written once",
         "gradient", message="value", in_fixed_run=False,
     ),
-    Known("as_strided_scatter", "torch's gradient of a tensor with one element reaches what was overwritten", "gradient", message="value"),
+    Known("as_strided_scatter", "torch's gradient goes to what was overwritten and not to the rest; its own gradcheck of it is expected to "
+          "fail", "gradient", message="value"),
 )  # fmt: skip
 
 

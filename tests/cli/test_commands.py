@@ -154,7 +154,8 @@ def test_inspect_refuses_with_status_4(files: Path) -> None:
 def test_info_and_knobs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(monograph("info", "--json").out)
     assert found["packages"]["numpy"] == np.__version__ and found["threads"] >= 1 and found["caches"]["l1d"] > 0
-    assert found["processor"] in monograph("info").out
+    told = monograph("info").out
+    assert found["processor"] in told and "follows torch" in told
     shown = json.loads(monograph("knobs", "--json").out)
     assert {"target", "num_threads", "cache_dir"} <= set(shown) and shown["debug"]["variable"] == "MONOGRAPH_DEBUG"
     assert "MONOGRAPH_EAGER" in monograph("knobs", "eager").out and "MONOGRAPH_DEBUG" not in monograph("knobs", "eager").out

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from monograph.cli.main import main
 from tests.house.source_tree import ROOT
 
 
@@ -64,8 +63,3 @@ def test_modules_exit_codes_and_errors(tmp_path: Path) -> None:
     (tmp_path / "fails.py").write_text("1 / 0\n", encoding="utf-8")
     result = command("run", "fails.py", folder=tmp_path)
     assert result.returncode == 1 and "ZeroDivisionError" in result.stderr
-
-
-def test_info(capsys) -> None:
-    assert main(["info"]) == 0
-    assert "follows torch" in capsys.readouterr().out

@@ -227,7 +227,7 @@ def test_to_reads_what_stands_in_its_places() -> None:
 
 
 def test_extensions_in_other_languages_are_refused_as_on_a_machine_without_tools() -> None:
-    from monograph.compat import cpp_extension as cpp  # noqa: PLC0415
+    from monograph.compat import cpp_extension as cpp
 
     with pytest.raises(RuntimeError, match="no extensions in C"):
         cpp.load("x", ["x.cpp"])

@@ -6,13 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import monograph as mg
+from monograph.targets.cpu.features import cpu_features
 from tests.structure.models import Step
 
 SNAPSHOT = Path(__file__).parent / "snapshot.txt"
 HEADING = """\
-# The kernels of each model's step: how many calls of each kind, MFLOP and MB that they compute and move in all.
+# The kernels of each model's step: how many calls of each kind, the FLOPs and bytes that they compute and move in all.
 # More kernels or bytes than before mean that a fusion was lost. `python scripts/write_structure.py` writes this file anew.
+# Written for {processor}.
 """
+
+
+def processor() -> str:
+    """What of this processor templates look at when they choose how to compute."""
+    cpu = cpu_features()
+    return f"{8 * cpu.vector_bytes}-bit vectors, {cpu.l1d >> 10} KiB L1, {cpu.l2 >> 10} KiB L2"
 
 
 def structure(make: Callable[[], Step]) -> str:
@@ -32,6 +40,11 @@ def structure(make: Callable[[], Step]) -> str:
     return "\n".join([f"  {len(explained.pieces)} pieces", *lines])
 
 
+def written_for() -> str:
+    """The processor of the snapshot."""
+    return SNAPSHOT.read_text(encoding="utf-8").split("# Written for ", 1)[1].split(".\n", 1)[0]
+
+
 def written() -> dict[str, str]:
     """The snapshot, by model."""
     sections = SNAPSHOT.read_text(encoding="utf-8").split("\n\n")[1:]
@@ -39,4 +52,5 @@ def written() -> dict[str, str]:
 
 
 def text(structures: dict[str, str]) -> str:
-    return HEADING + "".join(f"\n{name}\n{lines}\n" for name, lines in structures.items())
+    """The whole file."""
+    return HEADING.format(processor=processor()) + "".join(f"\n{name}\n{lines}\n" for name, lines in structures.items())

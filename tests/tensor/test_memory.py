@@ -246,3 +246,40 @@ def test_a_view_of_a_leaf_in_shared_memory_carries_its_gradient() -> None:
     assert view.requires_grad
     (gradient,) = mg.autograd.grad((view * view).sum() + x.sum(), x)
     assert gradient.tolist() == [1.0, 5.0, 7.0, 1.0]
+
+
+def test_a_look_with_numpy_takes_nothing_off_the_tape() -> None:
+    w = mg.ones(3, requires_grad=True)
+    expected = [-2 / 3, 0.0, 2 / 3]
+    looks = (
+        lambda a: a.data.numpy(),
+        lambda a: a.detach().numpy(),
+        lambda a: a.view(3, 1).squeeze().data.numpy(),
+        lambda a: a[1:].detach().numpy(),
+    )
+    for look in looks:
+        for seen_as in (lambda a: a, lambda a: a.view(1, 3)[0]):
+            a = (w * 2).softmax(0)
+            b = seen_as(a)
+            kept = look(a)
+            (grad,) = mg.autograd.grad((b * mg.arange(3.0)).sum(), w)
+            assert grad.tolist() == pytest.approx(expected, abs=1e-6) and kept.size
+    a = (w * 2).exp()
+    a.detach().numpy()[0] = 0.0  # what is written there is the value, with the old history
+    assert a.tolist()[0] == 0.0
+    loss = (a * a).sum()
+    loss.data.numpy()
+    loss.backward()
+    assert w.grad is not None and w.grad.shape == (3,)
+
+
+def test_a_loss_that_numpy_has_seen_trains() -> None:
+    p = mg.zeros(2, requires_grad=True)
+    optimizer = mg.optim.SGD([p], lr=0.5)
+    for _ in range(3):
+        loss = ((p - 1) ** 2).sum()
+        losses = loss.detach().numpy()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses < 1.0 and p.tolist() == [1.0, 1.0]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,41 +181,75 @@ EXPAND = """(() => {
 })()"""
 
 
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """TensorBoard on a folder; gives its address."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", "0", "--load_fast", "false"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:  # to the end, so that it never waits for a reader
+        with server.stdout as lines:
+            for line in lines:
+                said.put(line)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        while (found := re.search(r"http://[^:]+:(\d+)", said.get(timeout=120))) is None:
+            pass
+        yield f"http://127.0.0.1:{found[1]}"
+    finally:
+        server.terminate()
+        server.wait(30)
+        reader.join(30)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with")
 def test_every_tab_shows_its_data_in_a_browser(tmp_path) -> None:
     write_everything(tmp_path / "logs")
     pictures = Path(os.environ.get("MONOGRAPH_SCREENSHOTS", tmp_path))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path / "logs"), "--port", "0", "--load_fast", "false"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        said, port = [], None
-        assert server.stdout is not None
-        for line in server.stdout:
-            said.append(line)
-            if (found := re.search(r"http://[^:]+:(\d+)", line)) is not None:
-                port = found[1]
-                break
-        assert port is not None, "".join(said)
-        missing = {}
-        with Page(tmp_path / "profile") as page:
-            page.open(f"http://127.0.0.1:{port}/#scalars")
-            page.wait_for("curve")  # the server has read the files
-            for tab, words in TABS.items():
-                page.open(f"http://127.0.0.1:{port}/#{tab}")
-                if tab == "graphs":
-                    page.wait_for("Classifier")
-                    page.evaluate(EXPAND)
-                text = page.wait_for(*words)
-                picture = page.picture(pictures / f"{tab}.png")
-                absent = [word for word in words if word not in text]
-                if absent or len(picture) < 10_000:
-                    missing[tab] = absent, len(picture), text[-600:]
-        assert not missing, missing
-    finally:
-        server.terminate()
-        server.wait(30)
-        if server.stdout is not None:
-            server.stdout.close()
+    missing = {}
+    with served(tmp_path / "logs") as address, Page(tmp_path / "profile") as page:
+        page.open(f"{address}/#scalars")
+        page.wait_for("curve")  # the server has read the files
+        for tab, words in TABS.items():
+            page.open(f"{address}/#{tab}")
+            if tab == "graphs":
+                page.wait_for("Classifier")
+                page.evaluate(EXPAND)
+            text = page.wait_for(*words)
+            picture = page.picture(pictures / f"{tab}.png")
+            absent = [word for word in words if word not in text]
+            if absent or len(picture) < 10_000:
+                missing[tab] = absent, len(picture), text[-600:]
+    assert not missing, missing
+
+
+@pytest.mark.slow
+def test_the_profiler_tab_reads_our_traces(tmp_path) -> None:
+    """Its page fetches its chart and trace libraries from the net, so what is looked at is what its server gives the page."""
+    pytest.importorskip("torch_tb_profiler", reason="the tab is a package of its own, torch-tb-profiler")
+    layer = nn.Linear(8, 4)
+    handler = mg.profiler.tensorboard_trace_handler(str(tmp_path / "run"), worker_name="here")
+    with mg.profiler.profile(on_trace_ready=handler, schedule=mg.profiler.schedule(wait=0, warmup=1, active=2)) as profiler:
+        for _ in range(4):
+            layer(mg.ones(16, 8)).exp().sum().item()
+            profiler.step()
+
+    def asked(what: str) -> Any:
+        with urllib.request.urlopen(f"{address}/data/plugin/pytorch_profiler/{what}", timeout=30) as answer:
+            return json.load(answer)
+
+    with served(tmp_path) as address:
+        end = time.monotonic() + 60
+        while asked("runs") != {"runs": ["run"], "loading": False} and time.monotonic() < end:
+            time.sleep(0.5)
+        assert "Trace" in asked("views?run=run") and asked("workers?run=run&view=Overview") == ["here"]
+        of = "run=run&worker=here&span=1"
+        table = {row["name"]: row for row in asked(f"operation/table?{of}&view=Operator&group_by=Operation")["data"]}
+        assert {"aten::exp", "aten::sum"} <= set(table) and table["aten::exp"]["calls"] == 2
+        assert len(asked(f"overview?{of}&view=Overview")["steps"]["rows"]) == 2

@@ -11,6 +11,7 @@ from monograph.nn.functional.padding import pad as padded
 from monograph.nn.functional.vision import grid_sample
 from monograph.tensor.core import Tensor
 from monograph.tensor.delivery import deliver
+from monograph.tensor.foreign import all_refuse_foreign
 from monograph.tensor.pointwise import FUNCTIONS as F
 
 MODES = ("bilinear", "nearest", "bicubic")
@@ -91,3 +92,4 @@ def native_batch_norm(
 __all__ = [
     "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "native_batch_norm", "native_group_norm", "native_layer_norm",
 ]  # fmt: skip
+all_refuse_foreign(globals(), names=__all__)

@@ -245,7 +245,8 @@ class CpuPlan:
         self._scalars = struct.Struct(layout).pack if graph.scalars else None
         self._converts = [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
-        made: dict[str, Any] = {"scratch_bytes": max((s.scratch for s in steps), default=0), "arena_bytes": arena_bytes, "keep": self.constants}
+        scratch = max((s.scratch for s in steps), default=0)
+        made: dict[str, Any] = {"scratch_bytes": scratch, "arena_bytes": arena_bytes, "keep": self.constants}
         n_buffers = at_errors + (1 if self.checked else 0)
         self.program = Program(native_entry(), program_steps, n_buffers, **made)
         self._packed = PackedWeights.of(native_entry(), steps, program_steps, graph.sources, made, n_buffers)
