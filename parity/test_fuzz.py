@@ -7,9 +7,9 @@ import pytest
 from parity.fuzz.comparing import compared, drawn, name_of, reason, shared_names
 
 
-@pytest.mark.parametrize("seed", (601, 612))
+@pytest.mark.parametrize("seed", (601, 602))
 def test_random_calls(seed: int) -> None:
-    found = [(text, said) for text, said in compared(drawn(seed, 100)) if said.startswith(("[values]", "[state]", "[crash]", "[class]"))]
+    found = [(text, said) for text, said in compared(drawn(seed, 60)) if said.startswith(("[values]", "[state]", "[crash]", "[class]"))]
     wrong = [f"{said}\n    {text}" for text, said in found if not reason(text, said)]
     assert not wrong, "\n".join(wrong)
 

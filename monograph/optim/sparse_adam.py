@@ -26,6 +26,9 @@ class SparseAdam(SingleTensorOptimizer):
         sparse = [i for group in self.param_groups for i, p in enumerate(group["params"]) if isinstance(p, SparseTensor)]
         if sparse:
             raise ValueError(f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors")
+        pairs = [[i, j] for i, group in enumerate(self.param_groups) for j, p in enumerate(group["params"]) if p.dtype.kind == "c"]
+        if pairs:
+            raise ValueError(f"Complex params at indices {pairs}: SparseAdam does not support complex parameters")
 
     def _part_steps(self, group: Any, active: list[Any]) -> None:
         """Step counts are plain numbers here, one per parameter."""

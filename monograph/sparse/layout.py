@@ -219,6 +219,8 @@ class SparseTensor(Tensor):
 
     def keys(self) -> Tensor:
         """Each position as one number, row-major over the sparse dimensions."""
+        if not self.sparse_dim():  # one position: that of a 0-d tensor
+            return self._indices_now.new_zeros(self._indices_now.shape[1])
         key = self._indices_now[0]
         for d in range(1, self.sparse_dim()):
             key = key * self._size[d] + self._indices_now[d]

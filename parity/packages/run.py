@@ -105,6 +105,7 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks of what fails")
     parser.add_argument("scripts", nargs="*", metavar="SCRIPT[:WORD]")
     options = parser.parse_args()
+    options.torch, options.alias = (os.path.abspath(path) for path in (options.torch, options.alias))  # the scripts run in another folder
     chosen = options.scripts or sorted(path.stem for path in FOLDER.glob("*.py") if path.name not in NOT_SCRIPTS)
     bad = total = 0
     with tempfile.TemporaryDirectory() as folder:

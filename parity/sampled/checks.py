@@ -84,7 +84,7 @@ def tolerance(op: Any, dtype: str) -> tuple[float, float] | None:
     return (relative, absolute) if (relative, absolute) != TOLERANCE.get(dtype, (0.0, 0.0)) else None
 
 
-# PyTorch's samples seed before each item; the usual function also writes down a stack trace for CUDA each time.
+# Samples seed before each item; the usual function also writes down a stack trace for CUDA.
 torch.manual_seed = torch.default_generator.manual_seed
 
 
@@ -286,13 +286,12 @@ class Comparison:
         returned, expected = attempt(lambda: function(*args, **kwargs, out=out))
         my_returned, got = attempt(lambda: mine(*my_args, **my_kwargs, out=my_out))
         if isinstance(expected, Raised) or isinstance(got, Raised):
-            found = disagreement(expected, got)
-            return found and f"{form}: {found}"
+            return (found := disagreement(expected, got)) and f"{form}: {found}"
         if isinstance(out, torch.Tensor) and (returned is out) != (my_returned is my_out):
             return f"{form}: alias: out= is not what is returned"
         for theirs, others in ((returned, my_returned), (out, my_out)):
-            found = self._differs(plain(process(theirs)), plain(my_process(others)), sample, lambda *a, **k: process(function(*a, **k)))
-            if found:
+            judge = lambda *a, **k: process(function(*a, **k))  # noqa: E731
+            if found := self._differs(plain(process(theirs)), plain(my_process(others)), sample, judge):
                 return f"{form}: {found}"
         return ""
 
@@ -324,8 +323,7 @@ class Comparison:
         got = _differentiate(mg, lambda: my_process(my_wrapper(mine, *my_args, **my_kwargs)), leaves((my_args, my_kwargs)), twice)
         if got is None and all(not gradient.values.any() for gradient in theirs):
             return ""  # no gradient, and one that is zero everywhere
-        relative, absolute = self.tolerance or TOLERANCE[self.dtype]
-        return disagreement(theirs, got, (max(relative, 1e-6), max(absolute, 1e-6)))
+        return disagreement(theirs, got, tuple(max(allowed, 1e-6) for allowed in self.tolerance or TOLERANCE[self.dtype]))
 
     def _error(self) -> Iterator[tuple[int, Callable[[], Any]]]:
         if self.op.error_inputs_func is None or self.dtype != "float32":

@@ -237,12 +237,13 @@ def _scheduled(frame: Any, name: str, options: dict[str, Any]) -> Any:
     optimizer, scheduler = make()
     first = walked(optimizer, scheduler, range(6))
     saved = scheduler.state_dict()
+    keys = tuple(sorted(saved))  # before torch takes some out of it, loading it
     state = {k: v for k, v in saved.items() if isinstance(v, (int, float, str, bool, list, tuple)) and not callable(v)}
     held = optimizer.state_dict()
     optimizer, scheduler = make()
     optimizer.load_state_dict(held)
     scheduler.load_state_dict(saved)
-    return tuple(first), tuple(sorted(saved)), _plain_tree(state), tuple(walked(optimizer, scheduler, range(6, 12)))
+    return tuple(first), keys, _plain_tree(state), tuple(walked(optimizer, scheduler, range(6, 12)))
 
 
 def results(only: str = "", dtypes: tuple[str, ...] = DTYPES) -> Iterator[tuple[str, str, str, str]]:

@@ -301,4 +301,4 @@ def test_captures_keep_no_values_alive() -> None:
     assert compiled.engine.captures >= 3
     parameters = sum(p.numel() * 4 for p in model.parameters())
     assert held[-1] < held[2] + parameters, held
-    assert held[0] < held[2] + parameters, held
+    assert held[0] < held[2] + 6 * parameters, held  # one hidden value alone is as much as seven times the parameters

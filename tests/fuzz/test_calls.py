@@ -31,6 +31,9 @@ REGRESSIONS = (
     "mg.zeros(2**40, 2**10)",
     "mg.ones((2**31, 2**31)).sum()",
     "t((3,), 'float32', 1, 'plain').expand(2**40, 3).clone()",
+    "mg.grid_sampler_2d(range(3), 1j, 0, -1, 0.5)",
+    "mg.smm(2, t((3, 3), 'float32', 38, 'special'))",
+    "mg.eval(0.0, t((3,), 'float16', 47, 'strided'))",
 )
 
 

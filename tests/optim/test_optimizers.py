@@ -281,3 +281,12 @@ def test_fused_asks_for_real_parameters() -> None:
     p.grad = mg.tensor([1.0 + 0.0j])
     with pytest.raises(RuntimeError, match="floating point Tensors, but one is complex64"):
         mg.optim.Adam([p], fused=True).step()
+
+
+def test_sparse_adam_moves_a_number_and_refuses_complex_parameters() -> None:
+    p = mg.ones((), requires_grad=True)
+    p.grad = mg.ones(()).to_sparse()
+    mg.optim.SparseAdam([p], lr=0.1).step()
+    assert abs(p.item() - 0.9) < 1e-6
+    with pytest.raises(ValueError, match=r"Complex params at indices \[\[0, 0\]\]"):
+        mg.optim.SparseAdam([mg.ones(2, dtype=mg.complex64)])

@@ -126,3 +126,9 @@ def test_warnings_and_errors() -> None:
         schedules.StepLR(optimizer(), 1, last_epoch=3)
     with pytest.raises(ValueError, match=r"Factor should be < 1.0."):
         schedules.ReduceLROnPlateau(optimizer(), factor=1.0)
+
+
+def test_a_cycle_saves_what_torch_saves_of_it() -> None:
+    optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    saved = mg.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.01, max_lr=0.2).state_dict()
+    assert saved["_scale_fn_custom"] is None and saved["use_beta1"] is False

@@ -56,6 +56,7 @@ class CyclicLR(LRScheduler):
                 raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
             self.base_momentums = per_group("base_momentum", base_momentum, optimizer)
             self.max_momentums = per_group("max_momentum", max_momentum, optimizer)
+            self.use_beta1 = "betas" in optimizer.defaults
             if last_epoch == -1:
                 for low, high, group in zip(self.base_momentums, self.max_momentums, optimizer.param_groups, strict=True):
                     _set_momentum(group, high)
