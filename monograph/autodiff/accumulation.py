@@ -2,8 +2,8 @@
 
 The plain sum is `a + b + c`. Two shapes of it are common and cost far more than they need to, and are written otherwise:
 
-* parts of a value used one by one (`unbind`, `split`, `x[:, t]` in a loop): each brings a gradient of the whole size that is zero but for its
-  part. Parts that do not overlap are laid side by side instead, which takes one pass where the sum takes one for each part;
+* parts of a value used one by one (`unbind`, `split`, `x[:, t]` in a loop): each brings a gradient of the whole size that is zero but for
+  its part. Parts that do not overlap are laid side by side instead, which takes one pass where the sum takes one for each part;
 * one weight used at every step of a recurrence: each step brings a product the size of the weight with few terms. One product over the
   terms of all steps does the same work without writing and adding that size again and again.
 """

@@ -96,7 +96,7 @@ class Sender:
         self._lent[segment.address] = segment
         whole = np.frombuffer(segment.memory, np.uint8, size)
         segment.array = weakref.ref(whole)
-        return np.ndarray(shape, dtype, memoryview(whole))  # a memoryview: an array as base would be skipped and die
+        return np.ndarray(shape, dtype, whole.data)  # a memoryview of it: an array as base would be skipped and die
 
     def _segment(self, size: int) -> _Segment:
         for address, segment in list(self._lent.items()):  # of batches that were never sent

@@ -146,7 +146,6 @@ def find_plan(
 
     `once`: as far as is known the graph will not come again; a long one may get a `PiecewisePlan`.
     """
-    settings = knobs.planning()
     maker = _makers.get(knobs.target.get())
     if maker is None or not symbolic_plans.get() or knobs.debug.get():
         return make_plan(sources, scalars, outputs)

@@ -93,9 +93,9 @@ class PiecewisePlan:
         sources: list[Node] = []
         scalars: list[Node] = []
         for x in entering:
-            number = x.op is source.scalar
-            made[x] = source.number(0, x.dtype) if number else source.placeholder(x.shape, x.dtype)
-            (scalars if number else sources).append(x)
+            is_number = x.op is source.scalar
+            made[x] = source.number(0, x.dtype) if is_number else source.placeholder(x.shape, x.dtype)
+            (scalars if is_number else sources).append(x)
         for node in stretch:
             made[node] = Node(node.op, tuple([made[x] for x in node.inputs]), node.attrs, node.shape, node.dtype)
             copy_provenance(node, made[node])

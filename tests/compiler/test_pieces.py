@@ -57,7 +57,8 @@ def episode(steps: int) -> list[np.ndarray]:
     loss.backward()
     optimizer.step()
     best = mg.stack(logs).max(0)  # a node with several outputs
-    values = [loss.detach(), best.values.detach(), best.indices, h.detach(), *(p.detach() for p in parameters), *(p.grad for p in parameters)]
+    values = [loss.detach(), best.values.detach(), best.indices, h.detach()]
+    values += [t for p in parameters for t in (p.detach(), p.grad)]
     mg.eval(*values)
     return [v.numpy().copy() for v in values]
 
