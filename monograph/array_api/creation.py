@@ -73,7 +73,7 @@ def arange(start: float, /, stop: float | None = None, step: float = 1, *, dtype
     if step == 0:
         raise ValueError("arange: step must not be zero")
     if (stop - start) * step < 0:
-        stop = start
+        stop = type(stop)(start) if isinstance(stop, float) else start  # a float among them makes the result one
     return FUNCTIONS["arange"](start, stop, step, dtype=dtype, device=device)
 
 

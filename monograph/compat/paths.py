@@ -11,7 +11,6 @@ MODULES = {
     "jit.annotations": "jit.types_for_scripting",
     "fx": "fx", "fx.node": "fx.node", "fx.proxy": "fx.proxy", "fx.graph": "fx.graph", "fx.graph_module": "fx.graph_module", "onnx": "onnx",
     "__config__": "build_config", "futures": "futures", "classes": "classes.classes", "_tensor_str": "tensor_str",
-    "profiler": "profiler", "autograd.profiler": "profiler", "autograd.profiler_legacy": "profiler",
     "distributed.rpc": "rpc",
     "ao": "ao", "ao.quantization": "ao.quantization", "quantization": "ao.quantization",
     **{f"onnx.{name}": f"onnx.{name}" for name in ("symbolic_helper", "operators", "symbolic_opset9", "symbolic_opset11")},
@@ -32,6 +31,8 @@ MODULES = {
 # Paths whose names live in rooms of ours, the first that has the name.
 FORWARDS: dict[str, tuple[str, ...]] = {
     "nn.modules": ("nn",),
+    "autograd.profiler": ("profiler",),
+    "autograd.profiler_legacy": ("profiler",),
     "nn.grad": ("nn.functional",),
     "nn.parallel": ("nn",),
     "nn.modules.module": ("nn.module", "nn"),

@@ -40,7 +40,7 @@ n.pow(n.abs(w), v); n.pow(i, 3); n.pow(v, 2); n.atan2(odd, w); n.hypot(v, w); n.
 n.maximum(odd, w); n.minimum(odd, w); n.maximum(i, 1); n.clip(v, -1, 2); n.clip(i, 0, 3); n.clip(v, None, 1.0); n.clip(v, w-1, w+1); n.clip(v)
 n.equal(v, w); n.not_equal(i, small); n.less(small, zero); n.less_equal(v, 0); n.greater(v, w); n.greater_equal(i, 2); n.logical_and(b, b[0]); n.logical_xor(b, True)
 n.logical_or(b, b[::-1, :]); n.bitwise_and(i, 6); n.bitwise_or(i, small); n.bitwise_xor(b, b[0]); n.bitwise_left_shift(small, 2); n.bitwise_right_shift(i, 1)
-n.arange(5); n.arange(2, 9, 3); n.arange(5, 0, -2); n.arange(0); n.arange(3, 1); n.linspace(0, 1, 5, dtype=n.float64); n.linspace(0, 3, 3, endpoint=False, dtype=n.float32)
+n.arange(5); n.arange(2, 9, 3); n.arange(5, 0, -2); n.arange(0); n.arange(3, 1); n.arange(-1, 0.0, -1).dtype == n.arange(1.0).dtype; n.linspace(0, 1, 5, dtype=n.float64); n.linspace(0, 3, 3, endpoint=False, dtype=n.float32)
 n.eye(3, k=1, dtype=n.int32); n.eye(2, 4, k=-1, dtype=n.float32); n.full((2, 2), 7); n.full(3, True); n.full_like(i, 2); n.zeros_like(small); n.ones_like(b); n.zeros((0, 2), dtype=n.int8)
 n.ones(3, dtype=n.float32); n.tril(f, k=1); n.triu(f, k=-1); n.meshgrid(v, w); n.meshgrid(at, u, indexing='ij'); n.asarray([[1, 2], [3, 4]]); n.asarray(True); n.asarray(3)
 n.asarray([1.5, 2], dtype=n.float32); n.empty((2, 0), dtype=n.int16); n.asarray(i, dtype=n.float64); n.asarray(v, copy=True)
