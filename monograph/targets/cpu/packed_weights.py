@@ -82,6 +82,11 @@ class PackedWeights:
     ) -> PackedWeights | None:
         """Of a plan's steps; None if none of them packs a source. `made`: the sizes that its program was made with."""
         number = {node: i for i, node in enumerate(sources)}
+        places: dict[TempBuffer, list[tuple[int, int]]] = {}
+        for j, step in enumerate(planned):
+            for k, word in enumerate(step.words):
+                if type(word) is TempBuffer:
+                    places.setdefault(word, []).append((j, k))
         packs = []
         for i, step in enumerate(planned):
             if not isinstance(step.kernel, KernelSource) or step.kernel.key[0] not in PACKERS:
@@ -90,8 +95,7 @@ class PackedWeights:
             written = [w for w in step.words if isinstance(w, TempBuffer)]
             source = number.get(next(iter(read))) if len(read) == len(written) == 1 else None
             if source is not None:
-                places = tuple((j, k) for j, s in enumerate(planned) for k, w in enumerate(s.words) if w is written[0])
-                packs.append(_Pack(i, source, written[0].nbytes, places))
+                packs.append(_Pack(i, source, written[0].nbytes, tuple(places[written[0]])))
         return PackedWeights(entry, packs, steps, made, n_buffers) if packs else None
 
     def use(self, sources: Sequence[Buffer]) -> _Kept | None:
