@@ -85,11 +85,11 @@ def _off_the_tape(t: Any, x: Any) -> Any:
 
 
 def outcome(call: Callable[[Any, Any], Any], t: Any) -> tuple[Any, ...]:
-    """Class, dtype and values of a result, or the class of the error (of ours the one of Python's that it is)."""
+    """Class, dtype and values of a result, or the error."""
     try:
         made = call(t, t.tensor([[1.0, 2.0], [3.0, 4.0]]))
     except Exception as error:
-        return (next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"),)
+        return (error,)
     if made is NotImplemented:
         return ("NotImplemented",)
     kind = str(made.dtype).rpartition(".")[2]
@@ -99,4 +99,8 @@ def outcome(call: Callable[[Any, Any], Any], t: Any) -> tuple[Any, ...]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy about the protocol that torch speaks
 @pytest.mark.parametrize("name", CALLS)
 def test_numpys_functions(name: str) -> None:
-    assert outcome(CALLS[name], mg) == outcome(CALLS[name], torch)
+    ours, theirs = outcome(CALLS[name], mg), outcome(CALLS[name], torch)
+    if isinstance(theirs[0], Exception):
+        assert isinstance(ours[0], type(theirs[0]))
+    else:
+        assert ours == theirs
