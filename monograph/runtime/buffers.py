@@ -141,12 +141,27 @@ class Allocator:
                         address = blocks.pop()
                     except IndexError:
                         break
-                    memory, length = self._maps.pop(address)
-                    memory.close()
-                    self.total -= size
-                    self.mapped -= length
+                    self._unmap(address, size)
         finally:
             self._lock.release()
+
+    def unmap(self, nbytes: int) -> None:
+        """Gives one large free block of this size back to the system: nobody will want its like soon."""
+        size = class_size(nbytes)
+        if size <= SMALL:
+            return
+        with self._lock:
+            try:
+                address = self.free.get(size, []).pop()
+            except IndexError:
+                return
+            self._unmap(address, size)
+
+    def _unmap(self, address: int, size: int) -> None:
+        memory, length = self._maps.pop(address)
+        memory.close()
+        self.total -= size
+        self.mapped -= length
 
 
 allocator = Allocator()
@@ -270,7 +285,9 @@ class Arenas:
             return Buffer(nbytes)
         if arena.nbytes >= nbytes:
             return arena
-        del arena  # first: its block may serve others before we map more
+        outgrown = arena.nbytes
+        del arena
+        allocator.unmap(outgrown)  # arenas only grow: a block of this size would lie idle from now on
         return Buffer(nbytes)
 
     def give(self, arena: Buffer) -> None:

@@ -8,9 +8,9 @@ import monograph as mg
 from monograph.compat.flattened import _flatten_dense_tensors, _reorder_tensors_as, _take_tensors, _unflatten_dense_tensors
 from monograph.compat.foreach import LISTS
 from monograph.compat.futures import Future, collect_all, wait_all
-from monograph.profiler import profile, record_function
 from monograph.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from monograph.optim.for_subclasses import _group_tensors_by_device_and_dtype
+from monograph.profiler import profile, record_function
 
 
 def test_lists_of_tensors() -> None:

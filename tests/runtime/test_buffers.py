@@ -214,3 +214,13 @@ def test_arenas() -> None:
     own.give(larger)
     own.clear()
     assert own.idle == []
+
+
+def test_an_outgrown_arena_goes_back_to_the_system() -> None:
+    arenas = Arenas()
+    before = allocator.mapped
+    sizes = [n << 20 for n in (8, 13, 21, 34)]
+    for size in sizes:
+        arenas.give(arenas.take(size))
+    assert allocator.mapped - before < 1.3 * sizes[-1]
+    assert arenas.take(sizes[0]).nbytes == sizes[-1]
