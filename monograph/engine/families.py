@@ -22,7 +22,8 @@ from monograph.ops import source
 
 MOST_SYMBOLS = 8
 MOST_TEMPLATES = 6  # of one structure: whatever brings more kinds of sizes is planned by itself
-FAMILIES_KEPT = 2000
+NODES_KEPT = 400_000  # of all families: what one takes in memory goes with its nodes, a template counts as so many graphs ...
+TEMPLATE_WEIGHT = 4
 HALVINGS = (2, 4, 8, 16, 32)
 symbolic_plans = knobs.define_knob("symbolic_plans", True, "plan a structure once for all sizes, when it is met with a second one")
 
@@ -124,10 +125,28 @@ class Family:
         if made is None:
             return None
         self.members.insert(0, made)
+        _families.weigh(TEMPLATE_WEIGHT * len(graph[0]))
         return made.plan(outline.sizes)
 
 
-_families: dict[Any, Family] = {}
+class Families(dict[Any, Family]):
+    """Families by structure; all are let go when they hold too many nodes."""
+
+    nodes = 0
+
+    def weigh(self, nodes: int) -> None:
+        """Notes that so many nodes more will be held."""
+        if self.nodes + nodes > NODES_KEPT:
+            self.clear()
+        self.nodes += nodes
+
+    def clear(self) -> None:
+        """Lets all go."""
+        super().clear()
+        self.nodes = 0
+
+
+_families = Families()
 
 
 ledger = Ledger()
@@ -155,8 +174,7 @@ def find_plan(
     if family is not None:
         plan = family.plan(outline, (order, sources, scalars, outputs), is_source, maker)
     else:
-        if len(_families) >= FAMILIES_KEPT:
-            _families.clear()
+        _families.weigh(len(order))
         _families[knobs.planning(), outline.key] = Family(outline.sizes)
         if once and ledger.cut(len(order)):
             return PiecewisePlan(sources, scalars, outputs, _piece_plan)

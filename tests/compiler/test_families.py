@@ -211,3 +211,15 @@ def test_a_size_that_comes_once_among_many_is_not_captured() -> None:
     for _ in range(3):
         values([step(rows(15))])
     assert (step.engine.captures, step.engine.uncompiled_calls) == (4, 2)
+
+
+def test_families_are_let_go_when_they_hold_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "NODES_KEPT", 60)
+    for width in range(2, 12):
+        for n in (4, 6):
+            x = rows(n, width)
+            for _ in range(width):
+                x = mg.tanh(x) + 1
+            values([x])
+        assert families._families.nodes <= 60 + families.TEMPLATE_WEIGHT * 40
+    assert len(families._families) < 6
