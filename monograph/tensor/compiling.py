@@ -65,9 +65,9 @@ def compile(  # noqa: A001 - torch's name
     Python looks at a tensor's value the trace splits, so results are those of the uncompiled function, always. What cannot be replayed (a
     print, a counter that the function increments, NumPy's random numbers) runs uncompiled; `explain` says why.
 
-    Usable as a decorator, with or without arguments. `fullgraph=True` makes a split or an uncompilable function a CaptureError. Sizes are
-    run-time arguments of the kernels, so `dynamic` has nothing to do. Backends of torch's name are all this one; "eager" runs the function
-    as it is.
+    Usable as a decorator, with or without arguments. `fullgraph=True` makes a split or an uncompilable function a CaptureError. Plans serve
+    all sizes of a structure, so `dynamic` has nothing to do; of a function that is called with ever new sizes, those that come once run
+    uncompiled. Backends of torch's name are all this one; "eager" runs the function as it is.
 
     >>> import monograph as mg
     >>> f = mg.compile(lambda x: (x * 2).sum())
