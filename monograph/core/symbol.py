@@ -9,7 +9,7 @@ program when it runs, a family of plans when it meets another size.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Monomial = tuple[str, ...]  # sorted atom names, with repetition for powers
@@ -362,6 +362,14 @@ def evaluate(text: str, values: Mapping[str, int]) -> int:
     if peek():
         raise ValueError(f"bad size expression {text!r} at {peek()!r}")
     return result
+
+
+def function(names: Sequence[str], expression: str) -> Callable[..., Any]:
+    """A Python function of sizes from an expression that `Sym` has written in this process (names, numbers, + - * // and comparisons).
+
+    What a file says goes through `evaluate` instead.
+    """
+    return eval(compile(f"lambda {', '.join(names)}: {expression}", "<sizes>", "eval"), {"__builtins__": {}})  # type: ignore[no-any-return]
 
 
 def hint_of(size: Any) -> int:

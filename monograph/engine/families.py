@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from monograph.core import knobs
-from monograph.core.symbol import Scope, Sym, hint_of
+from monograph.core.symbol import Scope, Sym, function, hint_of
 from monograph.engine.pieces import Ledger, PiecewisePlan
 from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, copy_provenance
@@ -22,8 +22,8 @@ from monograph.ops import source
 
 MOST_SYMBOLS = 8
 MOST_TEMPLATES = 6  # of one structure: whatever brings more kinds of sizes is planned by itself
-NODES_KEPT = 400_000  # of all families: what one takes in memory goes with its nodes, a template counts as so many graphs ...
-TEMPLATE_WEIGHT = 4
+NODES_KEPT = 400_000  # of all families: what one takes in memory goes with its nodes
+TEMPLATE_WEIGHT = 4  # graphs that a template counts as
 HALVINGS = (2, 4, 8, 16, 32)
 symbolic_plans = knobs.define_knob("symbolic_plans", True, "plan a structure once for all sizes, when it is met with a second one")
 
@@ -87,8 +87,7 @@ class _Member:
         distinct = list(dict.fromkeys(s for s in sizes if isinstance(s, Sym)))
         number = {s: k for k, s in enumerate(distinct)}
         self.open_at = [(i, number[s]) for i, s in enumerate(sizes) if isinstance(s, Sym)]
-        # The text is what Sym writes: names, numbers and their arithmetic.
-        self.compute = eval(f"lambda {', '.join(names)}: ({''.join(f'{s!r}, ' for s in distinct)})", {"__builtins__": {}})
+        self.compute = function(names, f"({''.join(f'{s!r}, ' for s in distinct)})")
 
     def plan(self, sizes: Sequence[int]) -> Plan | None:
         """The plan for a graph with these sizes, None if they are none of this template's."""
@@ -182,17 +181,18 @@ def find_plan(
 
 
 def _piece_plan(order: Sequence[Node], sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
-    outline = Outline(order, outputs, _is_source)
+    outline = Outline(order, outputs, is_source)
     key = (knobs.planning(), outline.key, tuple(outline.sizes))
     plan = _pieces.get(key)
     if plan is None:
         if len(_pieces) >= PIECES_KEPT:
             _pieces.clear()
-        plan = _pieces[key] = find_plan(order, sources, scalars, outputs, _is_source)
+        plan = _pieces[key] = find_plan(order, sources, scalars, outputs, is_source)
     return plan
 
 
-def _is_source(node: Node) -> bool:
+def is_source(node: Node) -> bool:
+    """Whether a node of a graph cut loose stands for a value from outside."""
     return node.op is source.source
 
 

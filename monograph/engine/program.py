@@ -16,7 +16,7 @@ from monograph.core.attrs import NO_ATTRS
 from monograph.core.modes import MODES
 from monograph.engine import evaluator
 from monograph.engine.capture import Capture, Observation
-from monograph.engine.families import find_plan
+from monograph.engine.families import find_plan, is_source
 from monograph.engine.plans import Plan
 from monograph.graph.node import Node, copy_provenance, topological
 from monograph.ops import source
@@ -83,7 +83,7 @@ class Part:
             self._settings = settings
             plan = evaluator._plans.get((settings, self.key))
             if plan is None:
-                found = find_plan(topological(self.outputs), self.sources, self.scalars, self.outputs, _is_placeholder)
+                found = find_plan(topological(self.outputs), self.sources, self.scalars, self.outputs, is_source)
                 plan = evaluator._plans[settings, self.key] = found
             self._plan = plan
         return self._plan
@@ -101,10 +101,6 @@ class Part:
             for position, number in self.lives:
                 numbers[position] = lives[number]
         return buffers, numbers
-
-
-def _is_placeholder(node: Node) -> bool:
-    return node.op is source.source
 
 
 class Split:

@@ -13,7 +13,7 @@ from typing import Any
 
 from monograph.core.attrs import holds_symbols
 from monograph.core.dtype import int64
-from monograph.core.symbol import Scope, Sym
+from monograph.core.symbol import Scope, Sym, function
 from monograph.graph.node import Node, copy_provenance
 from monograph.ops import elementwise, movement, source
 from monograph.passes.fuse import Fusion
@@ -49,11 +49,6 @@ class Formulas:
         assert self._compute is not None
         known: Mapping[Sym, int] = dict(zip(self.sizes, self._compute(*values), strict=True))
         return lambda size: size if type(size) is int else known[size] if type(size) is Sym else int(size)
-
-
-def function(names: Sequence[str], expression: str) -> Callable[..., Any]:
-    """A Python function of sizes from an expression that `Sym` has written (names, numbers, + - * // and comparisons)."""
-    return eval(compile(f"lambda {', '.join(names)}: {expression}", "<sizes>", "eval"), {"__builtins__": {}})  # type: ignore[no-any-return]
 
 
 class CpuTemplate:
