@@ -190,35 +190,35 @@ class Program:
 
 
 def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena: bool) -> array[int]:
-    records = array("q")
-    template = array("q")
-    relocations = array("q")
+    records: list[int] = []
+    template: list[Any] = []
+    relocations: list[int] = []
     parallel = 0
     for number, step in enumerate(steps):
-        host = isinstance(step.kernel, HostKernel)
-        kernel = step.kernel.address if isinstance(step.kernel, HostKernel) else step.kernel
-        flags = step.flags | HOST if host else step.flags
-        if kernel == 0 or step.units < 0 or step.grain < 1:
-            got = f"kernel {kernel:#x}, {step.units} units, grain {step.grain}"
+        kernel, args, units, grain, flags, _ = step
+        if isinstance(kernel, HostKernel):
+            kernel, flags = kernel.address, flags | HOST
+        if kernel == 0 or units < 0 or grain < 1:
+            got = f"kernel {kernel:#x}, {units} units, grain {grain}"
             raise ValueError(f"step {number} ({step.name}): {got}; expected an address, >= 0 units, a grain >= 1")
-        records.extend((kernel, 8 * len(template), step.units, step.grain, flags))
-        parallel |= not flags & (SERIAL | HOST) and step.units > step.grain
-        for word in step.args:
+        start = len(template)
+        records += kernel, 8 * start, units, grain, flags
+        parallel |= not flags & (SERIAL | HOST) and units > grain
+        template += args
+        for at, word in enumerate(args, start):
             if type(word) is int:
-                template.append(word)
-            elif isinstance(word, Address):
-                buffer = word.buffer
+                continue
+            if isinstance(word, Address):
+                buffer, offset = word
                 if buffer == ARENA and has_arena:
                     buffer = n_buffers
                 elif not 0 <= buffer < n_buffers:
                     has = f"{n_buffers} buffers and {'an' if has_arena else 'no'} arena"
                     raise ValueError(f"step {number} ({step.name}) uses buffer {buffer} of a program with {has}")
-                relocations.extend((len(template), buffer, word.offset))
-                template.append(0)
+                relocations += at, buffer, offset
+                template[at] = 0
             elif isinstance(word, float):
-                template.append(struct.unpack("<q", struct.pack("<d", word))[0])
-            else:
-                template.append(word)
+                template[at] = struct.unpack("<q", struct.pack("<d", word))[0]
     while len(template) * 8 % LINE or not template:
         template.append(0)
     sizes = [8 * HEADER_WORDS, 8 * len(records), 8 * len(relocations)]
@@ -230,4 +230,4 @@ def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena
     header[Header.RELOCATIONS_AT], header[Header.TEMPLATE_AT] = relocations_at, template_at
     header[Header.ARGS_BYTES], header[Header.SCRATCH_BYTES] = 8 * len(template), scratch
     header[Header.PARALLEL] = int(parallel)
-    return array("q", header) + records + relocations + template
+    return array("q", [*header, *records, *relocations, *template])

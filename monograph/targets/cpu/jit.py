@@ -19,6 +19,8 @@ from monograph.targets.cpu import codegen
 from monograph.targets.cpu.cache import ObjectCache, sources_fingerprint
 from monograph.targets.cpu.codegen import JitError
 from monograph.targets.cpu.features import CpuFeatures, cpu_features
+from monograph.targets.cpu.resident import give_back
+from monograph.targets.llvm.kernels.call import KernelSource
 
 FORMAT = 2
 TARGETS_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -34,8 +36,10 @@ class Jit:
         self.compiled = 0
         self.lock = threading.RLock()
         self._addresses: dict[tuple[str, str], int] = {}
+        self._kernels: dict[str, int] = {}
         self._serial = itertools.count()
         self._loader: Any = None
+        self._touched = False  # whether LLVM has worked since its memory was given back
         self._prefix = b""
         self._structural_prefix = b""
         if hasattr(os, "register_at_fork"):
@@ -77,12 +81,26 @@ class Jit:
                     result[name] = self._addresses[name, missing[name][0]] = address
         return result
 
+    def kernels(self, sources: Mapping[str, KernelSource]) -> Mapping[str, int]:
+        """Addresses of kernels, by their names (which say all that their keys say), these ones and earlier ones."""
+        known = self._kernels
+        missing = {name: kernel for name, kernel in sources.items() if name not in known}
+        if missing:
+            known.update(self.compile_many({k: v.text for k, v in missing.items()}, {k: repr(v.key) for k, v in missing.items()}))
+        return known
+
     def compile_module(self, names: Sequence[str], ir: str) -> dict[str, int]:
         """Addresses of several functions that one IR text defines, so that they share its globals."""
         self._start()
         with self.lock:
             objects = self._objects({names[0]: (self._digest(self._prefix, ",".join(names), ir), ir)})
             return self._load(objects, names)
+
+    def rest(self) -> None:
+        """LLVM will not be needed for a while: gives the memory back that it works in."""
+        if self._touched:
+            self._touched = False
+            give_back(str(codegen.llvm().ffi.lib._name))
 
     def optimised_ir(self, ir: str) -> str:
         """The IR text after LLVM's optimiser."""
@@ -157,6 +175,7 @@ class Jit:
             raise JitError(f"cannot load the machine code of {', '.join(objects)}: {shown or error}") from None
         addresses = {name: tracker[name] for name in names}
         tracker.detach()  # never unloaded: programs and pool threads hold bare addresses
+        self._touched = True
         return addresses
 
     def _unresolved(self, data: bytes) -> list[str]:

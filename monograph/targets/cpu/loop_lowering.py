@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from monograph.core.shape import contiguous_strides
 from monograph.core.symbol import Sym
@@ -72,11 +71,6 @@ _TESTS = tuple(
         "logical_xor",
     )
 )
-
-
-def itself(node: Node) -> Node:
-    """The node."""
-    return node
 
 
 @dataclass
@@ -348,7 +342,7 @@ class LoopWriter:
 
 @dataclass(eq=False)
 class LoopOutline:
-    """A loop kernel and what it runs on. Its sizes and strides may be symbolic: `step` takes what says how large they are."""
+    """A loop kernel and what it runs on. Its sizes and strides may be symbolic, and then its `figures` are."""
 
     spec: LoopKernel
     sizes: list[Any]
@@ -369,53 +363,41 @@ class LoopOutline:
         """All values it has to do with."""
         return [*self.reads, *self.writes, *self.reusable, *([self.checked] if self.checked is not None else [])]
 
-    @property
-    def numbers(self) -> Iterator[Any]:
-        """Everything that `step` needs to know."""
-        yield from self.sizes
-        for ref, strides, extras, _ in self.operands:
-            yield ref.offset
-            yield from strides
-            for pair in extras:
-                yield from pair
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a size is symbolic."""
-        return any(isinstance(x, Sym) for x in self.numbers)
-
-    def step(self, n: Callable[[Any], int] = int, node: Callable[[Node], Node] = itself) -> PlannedStep:
-        """The step, with `n` for the number that a size is and `node` for the node that another one has become."""
-        spec, sizes = self.spec, [n(s) for s in self.sizes]
-        operands: list[Any] = []
-        moved = 0
-        for ref, strides, extras, itemsize in self.operands:
-            known = [n(s) for s in strides]
-            operands.append((Ref(node(ref.node), n(ref.offset)), known, [(n(stride), n(size)) for stride, size in extras]))
-            moved += prod([size for size, s in zip(sizes, known, strict=True) if s]) * itemsize
-        error = ErrorWords(node(self.checked)) if self.checked is not None else None
+    def figures(self) -> LoopFigures:
+        """What the step is made with, symbolic where sizes are."""
+        spec, sizes = self.spec, self.sizes
+        operands = [(ref, strides, extras) for ref, strides, extras, _ in self.operands]
+        error = ErrorWords(self.checked) if self.checked is not None else None
+        moved = sum(
+            prod([size for size, s in zip(sizes, strides, strict=True) if s]) * itemsize for _, strides, _, itemsize in self.operands
+        )
+        rows = prod(sizes[: spec.kept])
         words = arg_words(spec, sizes, operands, error)
-        count = units(spec, sizes)
-        total = prod(sizes)
+        return LoopFigures(words, units(spec, sizes), prod(sizes), rows, scratch_bytes(spec, sizes), moved)
+
+    def step(self, figures: LoopFigures) -> PlannedStep:
+        """The step of these figures, which are numbers now."""
+        words, count, total, rows, scratch, moved = figures
         per_element, per_row = self.cycles
-        work = total * (per_element / 8 + 0.5) + prod(sizes[: spec.kept]) * per_row / 8
+        work = total * (per_element / 8 + 0.5) + rows * per_row / 8
         grain = max(1, int(GRAIN_CYCLES / max(1.0, work / max(1, count))))
-        if not spec.reduced and spec.kept == 1:
+        if not self.spec.reduced and self.spec.kept == 1:
             grain = max(256, (grain + 255) // 256 * 256)
         return PlannedStep(
-            self.kernel,
-            words,
-            count,
-            grain,
-            [node(x) for x in self.reads],
-            [node(x) for x in self.writes],
-            scratch_bytes(spec, sizes),
-            int(total * per_element),
-            moved,
-            "reduce" if spec.reduced else "map",
-            self.ops,
-            [node(x) for x in self.reusable],
-        )
+            self.kernel, words, count, grain, self.reads, self.writes, scratch, int(total * per_element), moved,
+            "reduce" if self.spec.reduced else "map", self.ops, self.reusable,
+        )  # fmt: skip
+
+
+class LoopFigures(NamedTuple):
+    """The numbers of a loop's step: its argument words, units, elements, rows, bytes of scratch, bytes read and written."""
+
+    words: list[Any]
+    units: Any
+    elements: Any
+    rows: Any
+    scratch: Any
+    moved: Any
 
 
 def _collapse(dims: list[list[int]], kept: int, sizes: Sizes, walks: list[Sizes]) -> tuple[list[list[int]], int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from monograph.graph.node import Node
 from monograph.targets.cpu.steps import PlannedStep, Ref
@@ -17,6 +19,19 @@ def size_of(node: Node) -> int:
     for n in node.shape:
         count *= n
     return count
+
+
+class KnownSizes:
+    """How large values are. The default: as large as their nodes say; a plan made from a template brings what its symbols are."""
+
+    def __init__(self, nbytes: Mapping[Node, int] | None = None, number: Callable[[Any], int] = int) -> None:
+        self._nbytes = {} if nbytes is None else nbytes
+        self.number = number  # of a dim
+
+    def of(self, node: Node) -> int:
+        """Bytes of a node's stored value."""
+        found = self._nbytes.get(node)
+        return size_of(node) if found is None else found
 
 
 class _Free:
@@ -44,18 +59,18 @@ class _Free:
         return offset
 
     def give(self, offset: int, size: int) -> None:
-        self.regions.append((offset, size))
-        self.regions.sort()
-        merged: list[tuple[int, int]] = []
-        for o, s in self.regions:
-            if merged and merged[-1][0] + merged[-1][1] == o:
-                merged[-1] = (merged[-1][0], merged[-1][1] + s)
-            else:
-                merged.append((o, s))
-        self.regions = merged
+        regions = self.regions  # in order, no two of them neighbours
+        at = bisect(regions, (offset, size))
+        if at < len(regions) and regions[at][0] == offset + size:
+            size += regions.pop(at)[1]
+        if at and sum(regions[at - 1]) == offset:
+            at -= 1
+            before, more = regions.pop(at)
+            offset, size = before, size + more
+        regions.insert(at, (offset, size))
 
 
-def place(steps: Sequence[PlannedStep], fixed: set[Node]) -> tuple[dict[Node | TempBuffer, int], int]:
+def place(steps: Sequence[PlannedStep], fixed: set[Node], sizes: KnownSizes) -> tuple[dict[Node | TempBuffer, int], int]:
     """Arena offsets of every value that is not `fixed` (an input or output), and the arena's size.
 
     A step's result takes over the memory of an input that dies there, where the step allows it.
@@ -76,7 +91,8 @@ def place(steps: Sequence[PlannedStep], fixed: set[Node]) -> tuple[dict[Node | T
         for thing in touched[i]:
             if thing in fixed or thing in offsets:
                 continue
-            size = max(ALIGNMENT, (_size(thing) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+            nbytes = thing.nbytes if type(thing) is TempBuffer else sizes.of(thing)  # type: ignore[arg-type]
+            size = max(ALIGNMENT, (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
             if isinstance(thing, Node) and thing in step.writes:
                 for old in step.may_reuse:
                     if old not in fixed and last.get(old) == i and held.get(old) == size and old in offsets:
@@ -89,10 +105,6 @@ def place(steps: Sequence[PlannedStep], fixed: set[Node]) -> tuple[dict[Node | T
             if thing in held:
                 free.give(offsets[thing], held.pop(thing))
     return offsets, free.top
-
-
-def _size(thing: Node | TempBuffer) -> int:
-    return thing.nbytes if isinstance(thing, TempBuffer) else size_of(thing)
 
 
 def _touched(step: PlannedStep) -> list[Node | TempBuffer]:

@@ -34,7 +34,7 @@ from monograph.targets.cpu.epilogues import absorb
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, LoopOutline, is_pointwise, outline_loop
-from monograph.targets.cpu.memory_plan import place, size_of
+from monograph.targets.cpu.memory_plan import KnownSizes, place
 from monograph.targets.cpu.packed_weights import PackedWeights, packed_once
 from monograph.targets.cpu.pool import native_entry
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
@@ -42,6 +42,7 @@ from monograph.targets.llvm.kernels.call import ConstBuffer, KernelSource, TempB
 from monograph.targets.llvm.loop_index import ZERO_DIVISOR
 
 RULE_FILES = (pool_lowering,)  # importing them registers their rules
+LARGE_RUN = 8 << 20  # bytes of working memory from which on the compiler's must not lie beside it
 FORMATS = {
     "bool": "?",
     "uint8": "B",
@@ -166,7 +167,7 @@ class Lowering:
             if unit.kind != "loop":
                 out += lower_heavy(self.heavy, unit.nodes[0])
             elif (outline := self.outline(unit)) is not None:
-                out.append(outline.step())
+                out.append(outline.step(outline.figures()))
         return out
 
 
@@ -177,17 +178,17 @@ class CpuPlan:
         with quiet():
             lowering = Lowering(prepared(sources, scalars, outputs))
             steps = lowering.steps()
-        self._layout(lowering.graph, steps)
+        self._layout(lowering.graph, steps, (), KnownSizes())
 
     @classmethod
-    def of(cls, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any] = ()) -> CpuPlan:
+    def of(cls, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any], sizes: KnownSizes) -> CpuPlan:
         """The plan of steps that are made already. `numbers` are the values of the last scalars of the graph, which a run is not given."""
         plan = cls.__new__(cls)
-        plan._layout(graph, steps, numbers)
+        plan._layout(graph, steps, numbers, sizes)
         return plan
 
     # ---- memory and code ----
-    def _layout(self, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any] = ()) -> None:
+    def _layout(self, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any], sizes: KnownSizes) -> None:
         steps = packed_once([s for s in steps if s.units])
         self._numbers = tuple(numbers)
         where: dict[Node, tuple[int, int]] = {}  # node -> (buffer, byte offset)
@@ -203,11 +204,11 @@ class CpuPlan:
             layout += form + (f"{pad}x" if pad else "")
             offset += struct.calcsize("=" + form) + pad
         at_outputs = at_scalars + 1
-        self.output_sizes = [size_of(o) for o in graph.outputs]
+        self.output_sizes = [sizes.of(o) for o in graph.outputs]
         for i, o in enumerate(graph.outputs):
             where[o] = (at_outputs + i, 0)
         at_errors = at_outputs + len(graph.outputs)
-        arena, arena_bytes = place(steps, set(where))
+        arena, arena_bytes = place(steps, set(where), sizes)
         self.checked: list[str] = []  # what to say when an index is refused
         self.constants: list[Buffer] = []
 
@@ -228,9 +229,7 @@ class CpuPlan:
             return word
 
         kernels = {s.kernel.name: s.kernel for s in steps if not isinstance(s.kernel, HostKernel)}
-        addresses = (
-            jit().compile_many({k: v.text for k, v in kernels.items()}, {k: repr(v.key) for k, v in kernels.items()}) if kernels else {}
-        )
+        addresses = jit().kernels(kernels)
         program_steps = [
             Step(
                 s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name],
@@ -255,6 +254,9 @@ class CpuPlan:
         self._shown = [
             (s.kernel, s.kind, s.ops, [(n.dtype, n.shape) for n in s.writes], s.units, s.flops, s.nbytes, _lines(s.writes)) for s in steps
         ]
+        self._number = sizes.number  # of a dim in these shapes
+        if arena_bytes + sum(self.output_sizes) >= LARGE_RUN:
+            jit().rest()
 
     # ---- running ----
     def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
@@ -308,7 +310,7 @@ class CpuPlan:
     @cached_property
     def steps(self) -> list[KernelInfo]:
         """See `describe`."""
-        return [_info(*shown) for shown in self._shown]
+        return [_info(self._number, *shown) for shown in self._shown]
 
     def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
         """Runs once and returns the nanoseconds of every kernel call."""
@@ -341,6 +343,7 @@ def _lines(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 def _info(
+    number: Callable[[Any], int],
     kernel: KernelSource | HostKernel,
     kind: str,
     ops: tuple[str, ...],
@@ -350,7 +353,7 @@ def _info(
     nbytes: int,
     lines: tuple[str, ...],
 ) -> KernelInfo:  # fmt: skip
-    outputs = tuple(f"{dtype.name}[{', '.join(map(str, shape))}]" for dtype, shape in written)
+    outputs = tuple(f"{dtype.name}[{', '.join(str(number(n)) for n in shape)}]" for dtype, shape in written)
     if isinstance(kernel, HostKernel):
         note = "the reference, in Python"
         return KernelInfo("host", kind, ops, outputs, n_units, flops, nbytes, lambda: note, lambda: note, None, lines)

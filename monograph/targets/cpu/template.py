@@ -7,48 +7,51 @@ sizes at hand is written down by their `Scope`; for sizes where one of these ans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from monograph.core.attrs import holds_symbols
 from monograph.core.dtype import int64
 from monograph.core.symbol import Scope, Sym, function
-from monograph.graph.node import Node, copy_provenance
+from monograph.graph.node import Node
 from monograph.ops import elementwise, movement, source
 from monograph.passes.fuse import Fusion
 from monograph.passes.graph import Graph, quiet, rewrite
 from monograph.passes.views import View
 from monograph.targets.cpu.epilogues import Tail
 from monograph.targets.cpu.heavy_lowering import Heavy, lower_heavy
-from monograph.targets.cpu.loop_lowering import LoopOutline
+from monograph.targets.cpu.loop_lowering import LoopFigures, LoopOutline
+from monograph.targets.cpu.memory_plan import KnownSizes, size_of
 from monograph.targets.cpu.plan import CpuPlan, Lowering, prepared
 from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import TempBuffer
 
 
 class Formulas:
-    """Symbolic sizes as one function of the named ones."""
+    """Symbolic sizes as one function of the named ones: each has a place in its result."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
-        self.sizes: dict[Sym, Sym] = {}
+        self.places: dict[Sym, int] = {}
         self._compute: Callable[..., Any] | None = None
 
     def add(self, size: Any) -> None:
         """Notes a size that will be asked for."""
-        if isinstance(size, Sym) and size not in self.sizes:
-            self.sizes[size] = size
+        if type(size) is Sym:
+            self.place(size)
+
+    def place(self, size: Sym) -> int:
+        """Where the size stands in the result of `at`."""
+        return self.places.setdefault(size, len(self.places))
 
     def compile(self) -> None:
         """Writes the function; nothing can be added after this."""
-        self._compute = function(self.names, "(" + "".join(f"{size!r}, " for size in self.sizes) + ")")
+        self._compute = function(self.names, "(" + "".join(f"{size!r}, " for size in self.places) + ")")
 
-    def at(self, values: Sequence[int]) -> Callable[[Any], int]:
-        """What numbers the sizes are for these values of the named ones."""
+    def at(self, values: Sequence[int]) -> tuple[int, ...]:
+        """The numbers that the sizes are for these values of the named ones."""
         assert self._compute is not None
-        known: Mapping[Sym, int] = dict(zip(self.sizes, self._compute(*values), strict=True))
-        return lambda size: size if type(size) is int else known[size] if type(size) is Sym else int(size)
+        return self._compute(*values)  # type: ignore[no-any-return]
 
 
 class CpuTemplate:
@@ -58,24 +61,25 @@ class CpuTemplate:
         self, sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node], scope: Scope, names: Sequence[str]
     ) -> None:
         self.numbers: dict[Sym, Node] = {}  # sizes that are values
+        self.formulas = Formulas(names)
         with quiet():
             graph = self._values(prepared(sources, scalars, outputs))
             self.lowering = Lowering(graph, self._number)
             self.graph = self.lowering.graph
-            self.work: list[LoopOutline | _HeavyWork] = []
+            self.work: list[_LoopWork | _HeavyWork] = []
             for unit in self.lowering.units:
-                outline = self.lowering.outline(unit) if unit.kind == "loop" else _HeavyWork(unit.nodes[0], self.lowering.heavy)
-                if outline is not None:
-                    self.work.append(outline)
-        self.formulas = Formulas(names)
+                if unit.kind != "loop":
+                    self.work.append(_HeavyWork(unit.nodes[0], self.lowering.heavy))
+                elif (outline := self.lowering.outline(unit)) is not None:
+                    self.work.append(_LoopWork(outline, self.formulas))
         self._collect()
         self.formulas.compile()
         heavy = {work.node for work in self.work if isinstance(work, _HeavyWork)}  # these are made anew, with their inputs
         self.fixed = {node for node in self._noted - heavy if not _is_open(node)}
-        self.ready: dict[LoopOutline, PlannedStep] = {}  # the steps that are the same for all sizes
+        leaders: dict[Any, _HeavyWork] = {}
         for work in self.work:
-            if isinstance(work, LoopOutline) and not work.is_open and self.fixed.issuperset(work.nodes):
-                self.ready[work] = work.step()
+            if isinstance(work, _HeavyWork):
+                work.leader = leaders.setdefault(work.key, work)
         held = " and ".join(f"({a} {r} {b})" for a, r, b in scope.constraints)
         least = " and ".join(f"{name} >= {scope.least}" for name in names)
         self.holds = function(names, f"{least} and {held}" if held else least)
@@ -102,9 +106,8 @@ class CpuTemplate:
 
     def _collect(self) -> None:
         add = self.formulas.add
-        self.number_sizes = list(self.numbers)
-        for size in self.number_sizes:
-            add(size)
+        self.scalars = (*self.graph.scalars, *self.numbers.values())
+        self.number_places = [self.formulas.place(size) for size in self.numbers]
         self._noted: set[Node] = set()
         for node in (*self.graph.sources, *self.graph.scalars, *self.graph.outputs):
             self._note(node)
@@ -112,13 +115,17 @@ class CpuTemplate:
             if isinstance(work, _HeavyWork):
                 self._note_heavy(work.node)
                 continue
-            for size in work.numbers:
-                add(size)
             for node in work.nodes:
                 self._note(node)
             if work.checked is not None:
                 for x in work.checked.inputs:
                     self._note(x)
+        self.bytes: dict[Node, Any] = {}  # of every value that lies in memory: a number, or a place among the formulas
+        for node in self._noted:
+            if node.dtype is not None:
+                size = size_of(node)
+                add(size)
+                self.bytes[node] = size
 
     def _note(self, node: Node) -> None:
         if node in self._noted:
@@ -166,16 +173,9 @@ class CpuTemplate:
         steps: list[PlannedStep] = []
         with quiet():
             for work in self.work:
-                if isinstance(work, _HeavyWork):
-                    steps += filling.heavy_steps(work)
-                else:
-                    steps.append(self.ready.get(work) or work.step(filling.n, filling.node))
-        graph, node = self.graph, filling.node
-        numbers = [self.numbers[size] for size in self.number_sizes]
-        known = Graph(
-            tuple(map(node, graph.sources)), (*map(node, graph.scalars), *map(node, numbers)), tuple(map(node, graph.outputs))
-        )
-        return CpuPlan.of(known, steps, [filling.n(size) for size in self.number_sizes])
+                steps += filling.heavy_steps(work) if isinstance(work, _HeavyWork) else [work.step(filling)]
+        graph = Graph(self.graph.sources, self.scalars, self.graph.outputs)
+        return CpuPlan.of(graph, steps, [filling.numbers[i] for i in self.number_places], filling.sizes())
 
 
 def _is_open(node: Node) -> bool:
@@ -183,6 +183,42 @@ def _is_open(node: Node) -> bool:
     if holds_symbols(node.attrs) or any(isinstance(size, Sym) for shape, _ in node.outputs for size in shape):
         return True
     return node.op.checks_values and any(_is_open(x) for x in node.inputs)
+
+
+class _LoopWork:
+    """A loop with the places, among the formulas, of all numbers of its step that depend on sizes."""
+
+    def __init__(self, outline: LoopOutline, formulas: Formulas) -> None:
+        self.outline, self.checked = outline, outline.checked
+        self.nodes = outline.nodes
+        figures = outline.figures()
+        self.words = words = figures.words
+        self.rest: list[Any] = [*figures[1:]]
+        self.open_words = [(i, formulas.place(w)) for i, w in enumerate(words) if type(w) is Sym]
+        self.open_refs = [
+            (i, w.node, formulas.place(w.offset)) for i, w in enumerate(words) if type(w) is Ref and isinstance(w.offset, Sym)
+        ]  # fmt: skip
+        self.open_errors = [
+            i for i, w in enumerate(words) if type(w) is ErrorWords and any(_is_open(x) for x in (w.node, *w.node.inputs))
+        ]  # fmt: skip
+        self.open_rest = [(i, formulas.place(w)) for i, w in enumerate(self.rest) if type(w) is Sym]
+        is_open = self.open_words or self.open_refs or self.open_errors or self.open_rest
+        self.ready = None if is_open else outline.step(figures)  # the step that is the same for all sizes
+
+    def step(self, filling: _Filling) -> PlannedStep:
+        """The step for known sizes."""
+        if self.ready is not None:
+            return self.ready
+        words, rest, numbers = self.words.copy(), self.rest.copy(), filling.numbers
+        for i, place in self.open_words:
+            words[i] = numbers[place]
+        for i, node, place in self.open_refs:
+            words[i] = Ref(node, numbers[place])
+        for i in self.open_errors:
+            words[i] = ErrorWords(filling.node(words[i].node))
+        for i, place in self.open_rest:
+            rest[i] = numbers[place]
+        return self.outline.step(LoopFigures(words, *rest))
 
 
 class _HeavyWork:
@@ -193,6 +229,7 @@ class _HeavyWork:
 
     def __init__(self, node: Node, heavy: Heavy) -> None:
         self.node = node
+        self.leader = self  # the first that is alike
         self.roles: dict[Node, int] = {}
         views = [heavy.view(x) for x in node.inputs]
         tail = heavy.tails.get(node)
@@ -222,14 +259,25 @@ def _constant_of(node: Node) -> Any:
 
 
 class _Filling:
-    """The template's nodes with known sizes."""
+    """The template with known sizes. Steps keep to the template's own nodes; only rules for what is no loop see nodes of known size."""
 
-    def __init__(self, template: CpuTemplate, n: Callable[[Any], int]) -> None:
-        self.template, self.n = template, n
+    def __init__(self, template: CpuTemplate, numbers: tuple[int, ...]) -> None:
+        self.template, self.numbers = template, numbers
         self.made: dict[Node, Node] = {}
+        self.unmade: dict[Node, Node] = {}  # the template's node by the one of known size
         self.originals: dict[Node, Node] = {}
-        self.planned: dict[Any, tuple[dict[Node, int], list[PlannedStep]]] = {}
+        self.planned: dict[_HeavyWork, list[PlannedStep]] = {}
         self.heavy = Heavy(_Views(self), {}, ())
+
+    def n(self, size: Any) -> int:
+        """The number that a size is."""
+        return size if type(size) is int else self.numbers[self.template.formulas.places[size]] if type(size) is Sym else int(size)
+
+    def sizes(self) -> KnownSizes:
+        """What the plan has to know of the template's nodes."""
+        numbers, places = self.numbers, self.template.formulas.places
+        nbytes = {x: numbers[places[b]] if type(b) is Sym else b for x, b in self.template.bytes.items()}
+        return KnownSizes(nbytes, lambda size: numbers[places[size]] if type(size) is Sym else size)
 
     def node(self, node: Node) -> Node:
         """The node as a value of known size. Inputs are left out, but where an error would tell of them: views say where they lie."""
@@ -239,7 +287,7 @@ class _Filling:
                 return node
             inputs = tuple([self._known(x, ()) for x in node.inputs]) if node.op.checks_values else ()
             found = self.made[node] = self._known(node, inputs)
-            copy_provenance(node, found)
+            self.unmade[found] = node
         return found
 
     def _known(self, node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -268,15 +316,30 @@ class _Filling:
 
     def heavy_steps(self, work: _HeavyWork) -> list[PlannedStep]:
         """The steps of a node that is no loop, planned for its sizes: once for all nodes that are alike."""
-        first = self.planned.get(work.key)
-        if first is None:
-            steps = self._plan(work.node)
-            self.planned[work.key] = ({self.node(x): i for x, i in work.roles.items()}, steps)
+        leader = work.leader
+        steps = self.planned.get(leader)
+        if steps is None:
+            steps = self._plan(leader.node)
+            own = self.unmade
+            self.planned[leader] = steps = [_on_others(step, lambda x: own.get(x, x), lambda word: word) for step in steps]
+        if work is leader:
             return steps
-        roles, steps = first
-        mine = [self.node(x) for x in work.roles]
-        others: dict[Any, Any] = {x: mine[i] for x, i in roles.items()}
-        return [_on_others(step, others) for step in steps]
+        others: dict[Any, Any] = dict(zip(leader.roles, work.roles, strict=True))
+
+        def other(node: Node) -> Node:
+            found = others.get(node)
+            if found is None:  # scratch memory of its own
+                found = others[node] = Node(node.op, node.inputs, node.attrs, node.shape, node.dtype)
+            return found
+
+        def word_of(word: Any) -> Any:
+            if type(word) is TempBuffer:
+                return others.get(word) or others.setdefault(word, TempBuffer(word.nbytes))
+            if type(word) is ErrorWords:
+                return ErrorWords(self.node(other(self.unmade[word.node])))
+            return word
+
+        return [_on_others(step, other, word_of) for step in steps]
 
     def _plan(self, node: Node) -> list[PlannedStep]:
         heavy, given = self.heavy, self.template.lowering.heavy
@@ -297,28 +360,15 @@ class _Filling:
         return lower_heavy(heavy, made)
 
 
-def _on_others(step: PlannedStep, others: dict[Any, Any]) -> PlannedStep:
-    """The same step on other values; `others` says which. Scratch memory of its own is made anew."""
-
-    def other(node: Node) -> Node:
-        found = others.get(node)
-        if found is None:
-            found = others[node] = Node(node.op, node.inputs, node.attrs, node.shape, node.dtype)
-        return found
-
+def _on_others(step: PlannedStep, other: Callable[[Node], Node], word_of: Callable[[Any], Any]) -> PlannedStep:
+    """The same step on other values: `other` says which, `word_of` what words become that name no value and are no number."""
     words: list[Any] = []
     for word in step.words:
         kind = type(word)
-        if kind is Ref:
-            word = Ref(other(word.node), word.offset)
-        elif kind is TempBuffer:
-            word = others.get(word) or others.setdefault(word, TempBuffer(word.nbytes))
-        elif kind is ErrorWords:
-            word = ErrorWords(other(word.node))
-        words.append(word)
-    return replace(
-        step, words=words, reads=[other(x) for x in step.reads], writes=[other(x) for x in step.writes],
-        may_reuse=[other(x) for x in step.may_reuse],
+        words.append(word if kind is int else Ref(other(word.node), word.offset) if kind is Ref else word_of(word))
+    return PlannedStep(
+        step.kernel, words, step.units, step.grain, [other(x) for x in step.reads], [other(x) for x in step.writes], step.scratch,
+        step.flops, step.nbytes, step.kind, step.ops, [other(x) for x in step.may_reuse],
     )  # fmt: skip
 
 
