@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from monograph.core import knobs
 from monograph.core.symbol import Scope, Sym, function, hint_of
-from monograph.engine.pieces import Ledger, PiecewisePlan
+from monograph.engine.op_by_op import Ledger, OpByOpPlan
 from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, copy_provenance
 from monograph.ops import source
@@ -54,7 +54,7 @@ class Outline:
 
     __slots__ = ("key", "of_sources", "sizes")
 
-    def __init__(self, order: Sequence[Node], outputs: Sequence[Node], is_source: Callable[[Node], bool]) -> None:
+    def __init__(self, order: Sequence[Node], given: Sequence[Node], outputs: Sequence[Node], is_source: Callable[[Node], bool]) -> None:
         key: list[Any] = []
         sizes: list[int] = []
         self.of_sources: list[int] = []  # positions among the sizes: shapes of what comes from outside
@@ -73,6 +73,7 @@ class Outline:
                 key += (node.op.number, number, len(node.inputs))
                 key += [position[x] for x in node.inputs]
         key += [position[n] for n in outputs]
+        key += [position.get(n, -1) for n in given]  # a plan takes its inputs in the order in which the first graph gave them
         self.key = tuple(key)
         self.sizes = sizes
 
@@ -162,12 +163,12 @@ def find_plan(
 ) -> Plan:
     """A plan for a graph (`order`: its nodes, inputs before users) whose like may have been planned before, for other sizes.
 
-    `once`: as far as is known the graph will not come again; a long one may get a `PiecewisePlan`.
+    `once`: as far as is known the graph will not come again; a long one may get an `OpByOpPlan`.
     """
     maker = _makers.get(knobs.target.get())
     if maker is None or not symbolic_plans.get() or knobs.debug.get():
         return make_plan(sources, scalars, outputs)
-    outline = Outline(order, outputs, is_source)
+    outline = Outline(order, (*sources, *scalars), outputs, is_source)
     family = _families.get((knobs.planning(), outline.key))
     plan = None
     if family is not None:
@@ -175,29 +176,18 @@ def find_plan(
     else:
         _families.weigh(len(order))
         _families[knobs.planning(), outline.key] = Family(outline.sizes)
-        if once and ledger.cut(len(order)):
-            return PiecewisePlan(sources, scalars, outputs, _piece_plan)
+        if once and ledger.avoids(len(order)):
+            return OpByOpPlan(sources, scalars, outputs, _of_one_op, make_plan)
     return make_plan(sources, scalars, outputs) if plan is None else plan
 
 
-def _piece_plan(order: Sequence[Node], sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
-    outline = Outline(order, outputs, is_source)
-    key = (knobs.planning(), outline.key, tuple(outline.sizes))
-    plan = _pieces.get(key)
-    if plan is None:
-        if len(_pieces) >= PIECES_KEPT:
-            _pieces.clear()
-        plan = _pieces[key] = find_plan(order, sources, scalars, outputs, is_source)
-    return plan
+def _of_one_op(order: Sequence[Node], sources: Sequence[Node], scalars: Sequence[Node], outputs: Sequence[Node]) -> Plan:
+    return find_plan(order, sources, scalars, outputs, is_source)
 
 
 def is_source(node: Node) -> bool:
     """Whether a node of a graph cut loose stands for a value from outside."""
     return node.op is source.source
-
-
-_pieces: dict[Any, Plan] = {}
-PIECES_KEPT = 2000
 
 
 def _member(
