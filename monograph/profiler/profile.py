@@ -13,7 +13,7 @@ from typing import Any
 
 from monograph.core.errors import user_line
 from monograph.core.modes import MODES
-from monograph.profiler import trace
+from monograph.profiler import trace, xplane
 from monograph.profiler.events import EventList, events_of
 from monograph.profiler.recording import Recording, active, begin, end
 
@@ -214,6 +214,14 @@ class profile:  # noqa: N801 - torch's name
         events = self.events()
         trace.write_chrome_trace(path, events, events.memory, self._metadata)
 
+    def export_xplane(self, dir_name: str, worker_name: str | None = None) -> str:
+        """Writes the events below a folder for TensorBoard's profile tab (`pip install xprof`); returns the path of the file.
+
+        The tab has the trace, a table of ops, and an overview of the steps that `step()` ended.
+        """
+        run = time.strftime("%Y_%m_%d_%H_%M_%S") + f"_{time.time_ns() % 10**9:09d}"
+        return xplane.write_xspace(dir_name, self.events(), run, worker_name or _this_worker())
+
     def export_stacks(self, path: str, metric: str = "self_cpu_time_total") -> None:
         """Writes lines for flame graph tools: stacks of source lines with their microseconds. Needs `with_stack`."""
         if not self.with_stack:
@@ -297,18 +305,23 @@ def schedule(
 
 
 def tensorboard_trace_handler(dir_name: str, worker_name: str | None = None, use_gzip: bool = False) -> Callable[[profile], None]:
-    """For `on_trace_ready`: writes each trace into a folder, named as TensorBoard's profiler plugin looks for them.
+    """For `on_trace_ready`: writes each trace into a folder, in both forms that TensorBoard's profilers read.
 
-    That tab is a package of its own (`pip install torch-tb-profiler`), whose page fetches its charts from the net; the files open in
-    `chrome://tracing` and Perfetto as they are.
+    `plugins/profile/...xplane.pb` is for the tab "Profile" (`pip install xprof`, or monograph's extra `profile`), which works without the
+    net. `*.pt.trace.json` is for `torch-tb-profiler`, whose page fetches libraries from the net; chrome://tracing and Perfetto open it too.
     """
-    worker = worker_name or f"{socket.gethostname()}_{os.getpid()}"
+    worker = worker_name or _this_worker()
 
     def write(done: profile) -> None:
         os.makedirs(dir_name, exist_ok=True)
         done.export_chrome_trace(os.path.join(dir_name, f"{worker}.{time.time_ns()}.pt.trace.json{'.gz' if use_gzip else ''}"))
+        done.export_xplane(dir_name, worker)
 
     return write
+
+
+def _this_worker() -> str:
+    return f"{socket.gethostname()}_{os.getpid()}"
 
 
 def supported_activities() -> set[ProfilerActivity]:

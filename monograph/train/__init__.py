@@ -28,12 +28,14 @@ from monograph.train.finders import LRFinder, Tuner, lr_find, scale_batch_size
 from monograph.train.history import History
 from monograph.train.loggers import CSVLogger, Logger, MLflowLogger, TensorBoardLogger, WandbLogger
 from monograph.train.module import DataModule, TrainModule
+from monograph.train.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
 from monograph.train.random_state import seed_everything
 from monograph.train.summary import summary
 from monograph.train.trainer import Trainer
 
 __all__ = [
     "EMA",
+    "AdvancedProfiler",
     "BackupAndRestore",
     "CSVLogger",
     "Callback",
@@ -52,9 +54,12 @@ __all__ = [
     "ModelCheckpoint",
     "ModelSummary",
     "OptunaPruningCallback",
+    "Profiler",
     "ProgressBar",
+    "PyTorchProfiler",
     "ReduceLROnPlateau",
     "RichProgressBar",
+    "SimpleProfiler",
     "StochasticWeightAveraging",
     "TensorBoard",
     "TensorBoardLogger",

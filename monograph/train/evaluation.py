@@ -9,6 +9,7 @@ from monograph.tensor.creation import tensor
 from monograph.train.batches import BatchSource, as_tensors, batch_rows
 from monograph.train.hooks import Hooks
 from monograph.train.logbook import Means
+from monograph.train.profilers import told
 from monograph.train.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -66,16 +67,23 @@ def _run_loader(trainer: Trainer, hooks: Hooks, stepper: Stepper, source: BatchS
     name, means = HOOKS[stage], Means()
     limit = trainer.limits.batches(stage, source.steps())
     limit = at_most if limit is None else limit if at_most is None else min(limit, at_most)
-    for number, batch in enumerate(itertools.islice(source.epoch(0), limit)):
+    batches = told(trainer.profiler, f"{name}_dataloader_next", itertools.islice(source.epoch(0), limit))
+    for number, batch in enumerate(batches):
         batch = as_tensors(batch)
         hooks.call(f"on_{name}_batch_start", batch, number)
-        outputs, logged = stepper.evaluate(f"{name}_step", batch, number)
+        outputs, logged = _looked(trainer, stepper, f"{name}_step", batch, number)
         rows = batch_rows(batch) if logged else 0
         for key, value in logged.items():
             options = stepper.options[key]
             means.add(key, value, options.batch_size or rows, options.reduce)
         hooks.call(f"on_{name}_batch_end", outputs, batch, number)
     return means
+
+
+def _looked(trainer: Trainer, stepper: Stepper, kind: str, batch: Any, number: int) -> tuple[Any, dict[str, Any]]:
+    if trainer.profiler is None:
+        return stepper.evaluate(kind, batch, number)
+    return trainer.profiler.timed(kind, stepper.evaluate, kind, batch, number)
 
 
 def predict_loaders(trainer: Trainer, hooks: Hooks, stepper: Stepper, sources: list[BatchSource], keep: bool) -> list[Any]:
@@ -87,10 +95,11 @@ def predict_loaders(trainer: Trainer, hooks: Hooks, stepper: Stepper, sources: l
     for source in sources:
         made = []
         limit = trainer.limits.batches("predict", source.steps())
-        for number, batch in enumerate(itertools.islice(source.epoch(0), limit)):
+        batches = told(trainer.profiler, "predict_dataloader_next", itertools.islice(source.epoch(0), limit))
+        for number, batch in enumerate(batches):
             batch = as_tensors(batch)
             hooks.call("on_predict_batch_start", batch, number)
-            outputs, _ = stepper.evaluate("predict_step", batch, number)
+            outputs, _ = _looked(trainer, stepper, "predict_step", batch, number)
             hooks.call("on_predict_batch_end", outputs, batch, number)
             if keep:
                 made.append(outputs)

@@ -13,6 +13,7 @@ from monograph.train.batches import BatchSource, as_tensors, batch_rows
 from monograph.train.evaluation import evaluate_loaders
 from monograph.train.hooks import Hooks
 from monograph.train.logbook import Means
+from monograph.train.profilers import told
 from monograph.train.random_state import set_random_state
 from monograph.train.stepping import Stepper
 
@@ -118,7 +119,7 @@ class Fit:
 
     def _batches(self) -> Iterator[Any]:
         state, self.data_state = self.data_state, None
-        return iter(self.train.epoch(self.epoch, self.batch, state))
+        return told(self.trainer.profiler, "train_dataloader_next", iter(self.train.epoch(self.epoch, self.batch, state)))
 
     def _set_random_state(self) -> None:
         if self._random is not None:
@@ -144,7 +145,8 @@ class Fit:
         updates = (number + 1) % t.accumulate_grad_batches == 0 or last
         t.inside_step = True
         try:
-            outputs, logged = (self.stepper.update if updates else self.stepper.accumulate)(batch, number)
+            step = self.stepper.update if updates else self.stepper.accumulate
+            outputs, logged = step(batch, number) if t.profiler is None else t.profiler.timed("training_step", step, batch, number)
         finally:
             t.inside_step = False
         if updates:
@@ -158,6 +160,8 @@ class Fit:
         self.batch = number + 1
         if hooks.defined("on_train_batch_end"):
             hooks.call("on_train_batch_end", outputs, batch, number)
+        if t.profiler is not None:
+            t.profiler.step()
         return True
 
     def _note(self, logged: dict[str, Any], batch: Any) -> None:

@@ -215,6 +215,12 @@ class Hooks:
 
     def call(self, name: str, *args: Any) -> bool:
         """Calls a hook everywhere. True if somebody returned -1."""
+        profiler = self.trainer.profiler
+        if profiler is not None and self.defined(name):
+            return bool(profiler.timed(name, self._call, name, *args))
+        return self._call(name, *args)
+
+    def _call(self, name: str, *args: Any) -> bool:
         stop = False
         for method, with_trainer in self.defined(name):
             answer = method(self.trainer, self.module, *args) if with_trainer else method(*args)

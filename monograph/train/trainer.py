@@ -18,6 +18,7 @@ from monograph.train.hooks import Hooks
 from monograph.train.limits import Limits, seconds_of
 from monograph.train.logbook import collecting
 from monograph.train.module import DataModule, TrainModule
+from monograph.train.profilers import profiler_of
 from monograph.train.random_state import seed_everything
 from monograph.train.schedules import Schedule, read_configuration
 from monograph.train.stepping import Clock, Precision, Stepper, stepper_of
@@ -31,6 +32,7 @@ class Trainer:
     `devices` 1 or "auto") and refuse the rest. Intervals: `val_check_interval` counts batches (int) or is a fraction of the epoch
     (float); `limit_*_batches` likewise. `fast_dev_run` runs one (or n) batches of everything and writes nothing. `max_time` is
     seconds, a timedelta, "dd:hh:mm:ss" or a dict of timedelta's arguments. `compile=False` runs every step uncompiled, for debugging.
+    `profiler`: "simple" (what the trainer does), "advanced" (Python's functions), "pytorch" (kernels), or a `train.Profiler`.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Trainer:
         self.reload_dataloaders_every_n_epochs = reload_dataloaders_every_n_epochs
         self.default_root_dir = Path(default_root_dir) if default_root_dir is not None else Path.cwd()
         self._inference = inference_mode
-        self.profiler = profiler
+        self.profiler = profiler_of(profiler)
 
         self.stage = "train"
         self.inside_step = self.should_stop = self.sanity_checking = self.interrupted = False
@@ -183,6 +185,8 @@ class Trainer:
             if data is not None:
                 data.prepare_data()
                 data.setup(stage)
+            if self.profiler is not None:
+                self.profiler.setup(stage)
             hooks.call("setup", stage)
             self.precision.convert(module)
             yield hooks
@@ -200,6 +204,9 @@ class Trainer:
             finally:
                 for logger in self.loggers:
                     logger.finalize("interrupted" if self.interrupted else "finished")
+                if self.profiler is not None:
+                    self.profiler.teardown(stage)
+                    self.profiler.describe()
 
     def _task(self) -> Any:
         if self.task is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import monograph as mg
+from monograph.data.files.example import fields_of
 from monograph.profiler import ProfilerAction, ProfilerActivity, profile, record_function, schedule, tensorboard_trace_handler
 from monograph.runtime.observing import observing
 
@@ -159,9 +160,60 @@ def test_tensorboard_handler_writes_a_file_for_each_cycle(tmp_path: Path) -> Non
             work()
             prof.step()
     files = sorted(tmp_path.glob("worker.*.pt.trace.json.gz"))
-    assert len(files) >= 2
+    assert len(files) >= 2 and len(list(tmp_path.glob("plugins/profile/*/worker.xplane.pb"))) == len(files)
     with gzip.open(files[0], "rt") as file:
         assert json.load(file)["traceEvents"]
+
+
+def message(data: bytes) -> dict[int, list]:
+    """The fields of a protocol buffer's message by number."""
+    found: dict[int, list] = {}
+    for number, _, value in fields_of(memoryview(data)):
+        found.setdefault(number, []).append(value if isinstance(value, int) else bytes(value))
+    return found
+
+
+def test_xplane_tells_every_event(tmp_path: Path) -> None:
+    with profile(schedule=schedule(wait=0, warmup=0, active=3), record_shapes=True, with_stack=True) as prof:
+        for _ in range(2):
+            with record_function("größer"):
+                work()
+            prof.step()
+    path = Path(prof.export_xplane(str(tmp_path), "here"))
+    assert path.name == "here.xplane.pb" and path.parent.parent == tmp_path / "plugins" / "profile"
+    space = message(path.read_bytes())
+    assert space[4] == [b"here"] and len(space[1]) == 1
+    plane = message(space[1][0])
+    assert plane[2] == [b"/host:CPU"] and len(plane[3]) == 1
+
+    def texts(number: int) -> dict[int, dict[int, list]]:
+        entries = (message(entry) for entry in plane[number])
+        return {entry[1][0]: message(entry[2][0]) for entry in entries}
+
+    names, statistics = texts(4), texts(5)
+    events = [message(event) for event in message(plane[3][0])[4]]
+    assert len(events) == len(prof.events())
+    for event, expected in zip(events, prof.events(), strict=True):
+        name = names[event[1][0]]
+        shown = name.get(4, name[2])[0].decode()
+        told = {statistics[stat[1][0]][2][0].decode(): stat.get(4, stat.get(5))[0] for stat in map(message, event[4])}
+        assert told.pop("kind").decode() == expected.kind
+        assert abs(event[2][0] - expected.time_range.start * 1e6) <= 1 and abs(event[3][0] - expected.cpu_time_total * 1e6) <= 1
+        assert told.pop("flops", 0) == expected.flops and told.pop("bytes_accessed", 0) == expected.nbytes
+        assert told.pop("outputs", b"").decode() == ", ".join(expected.output_shapes)
+        assert told.pop("source", b"").decode() == "\n".join(expected.stack)
+        if expected.name.startswith("ProfilerStep#"):
+            assert shown == "ProfilerStep" and f"ProfilerStep#{told.pop('step_num')}" == expected.name and told.pop("_r") == 1
+        else:
+            assert shown == expected.name
+        assert not told
+    assert {b"matmul:Matmul", "größer".encode(), b"ProfilerStep"} <= {name[2][0] for name in names.values()}
+
+
+def test_xplane_of_nothing(tmp_path: Path) -> None:
+    with profile() as prof:
+        pass
+    assert message(message(Path(prof.export_xplane(str(tmp_path))).read_bytes())[1][0])[2] == [b"/host:CPU"]
 
 
 def test_memory_timeline_sees_what_is_live(tmp_path: Path) -> None:

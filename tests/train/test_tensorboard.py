@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,8 +68,22 @@ def test_keras_callback(tmp_path) -> None:
     with pytest.raises(ValueError, match="the model's embeddings are table"):
         board = train.TensorBoard(tmp_path, embeddings_metadata={"tabel": []})
         model.fit(x, x.sum(1, keepdims=True), verbose=0, callbacks=[board])
-    with pytest.raises(ValueError, match="profile_batch"):
-        train.TensorBoard(profile_batch=2)
+    for wrong in ((3, 2), -1, (0, 2), "2"):
+        with pytest.raises(ValueError, match="profile_batch is the number of a step"):
+            train.TensorBoard(profile_batch=wrong)
+
+
+@pytest.mark.parametrize(("given", "steps"), [(2, {2}), ((5, 7), {5, 6, 7}), ((9, 40), {9, 10}), (0, set())])
+def test_keras_callback_profiles_steps(tmp_path, given, steps) -> None:
+    board = train.TensorBoard(tmp_path, write_graph=False, profile_batch=given)
+    model = nn.Linear(4, 1)
+    model.compile("sgd", "mse")
+    model.fit(np.ones((40, 4), np.float32), np.ones((40, 1), np.float32), batch_size=8, epochs=2, verbose=0, callbacks=[board])
+    files = list(tmp_path.glob("train/plugins/profile/*/*.xplane.pb"))
+    assert len(files) == bool(steps)
+    told = files[0].read_bytes().count(b"ProfilerStep") if files else 0
+    assert told == bool(steps)  # the name once, and each step refers to it
+    assert not files or files[0].read_bytes().count(b"matmul:Matmul") == 1
 
 
 def test_a_model_that_cannot_be_drawn_is_trained_all_the_same(tmp_path) -> None:
@@ -229,16 +245,84 @@ def test_every_tab_shows_its_data_in_a_browser(tmp_path) -> None:
     assert not missing, missing
 
 
+def write_trace(folder: Path) -> None:
+    """Two recorded steps of a small layer, as users have them written."""
+    layer = nn.Linear(8, 4)
+    handler = mg.profiler.tensorboard_trace_handler(str(folder), worker_name="here")
+    with mg.profiler.profile(on_trace_ready=handler, schedule=mg.profiler.schedule(wait=0, warmup=1, active=2)) as profiler:
+        for _ in range(3):
+            with mg.profiler.record_function("forward"):
+                layer(mg.ones(16, 8)).exp().sum().item()
+            profiler.step()
+
+
+# A click on an entry of a list that a click on the list opens: what a person does to choose a tool.
+CHOOSE = """(async () => {
+  const page = document.querySelector("iframe").contentDocument;
+  const wait = () => new Promise((done) => setTimeout(done, 100));
+  const found = async (kind, text) => {
+    for (;;) {
+      const one = [...page.querySelectorAll(kind)].find((node) => node.innerText.trim() === text);
+      if (one) return one;
+      await wait();
+    }
+  };
+  (await found("mat-select", "Overview Page")).querySelector(".mat-mdc-select-trigger").click();
+  (await found("mat-option", "Trace Viewer")).click();
+})()"""
+# How many colours the trace's canvas has: none where nothing was drawn.
+COLOURS = """(() => {
+  const all = (node) => {
+    const body = node.nodeName === "IFRAME" ? node.contentDocument?.body : null;
+    const inner = [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes, ...(body ? [body] : [])];
+    return [...(node.nodeName === "CANVAS" ? [node] : []), ...inner.flatMap(all)];
+  };
+  return Math.max(0, ...all(document.body).filter((canvas) => canvas.width * canvas.height).map((canvas) => {
+    const data = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height).data ?? new Uint8Array(0);
+    return new Set(new Uint32Array(data.buffer)).size;
+  }));
+})()"""
+
+
 @pytest.mark.slow
-def test_the_profiler_tab_reads_our_traces(tmp_path) -> None:
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to look with")
+def test_the_profile_tab_shows_our_traces_in_a_browser(tmp_path) -> None:
+    """xprof's page is whole without the net, but for the charts of its tables: their numbers are asked of its server."""
+    if importlib.util.find_spec("xprof") is None:
+        pytest.skip("the tab is a package of its own, in the extra `profile`")
+    write_trace(tmp_path / "logs" / "first")
+    run = "first/" + next(tmp_path.glob("logs/first/plugins/profile/*")).name
+
+    def asked(tool: str) -> str:
+        query = urllib.parse.urlencode({"run": run, "tag": tool, "host": "here"})
+        with urllib.request.urlopen(f"{address}/data/plugin/profile/data?{query}", timeout=60) as answer:
+            data = answer.read()
+        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+
+    pictures = Path(os.environ.get("MONOGRAPH_SCREENSHOTS", tmp_path))
+    with served(tmp_path / "logs") as address, Page(tmp_path / "profile") as page:
+        page.open(f"{address}/#profile")
+        overview = page.wait_for("Performance Summary", run)
+        assert "Performance Summary" in overview and run in overview
+        page.picture(pictures / "profile_overview.png")
+        page.evaluate(CHOOSE)
+        trace = page.wait_for("thread 1", "here /host:CPU", "Flow events")
+        assert "thread 1" in trace and "here /host:CPU" in trace
+        page.picture(pictures / "profile_trace.png")
+        assert page.evaluate(COLOURS) > 5
+        for word in ("ProfilerStep", "forward", "aten::exp", "kernel::matmul"):
+            assert word in asked("trace_viewer@"), word
+        assert "ProfilerStep 2" in asked("overview_page")
+        table = next(part for part in json.loads(asked("framework_op_stats")) if part["rows"])
+        calls = {row["c"][3]["v"]: row["c"][4]["v"] for row in table["rows"]}
+        assert calls["exp"] == 2 and "matmul" in calls
+
+
+@pytest.mark.slow
+def test_the_other_profiler_tab_reads_our_traces(tmp_path) -> None:
     """Its page fetches its chart and trace libraries from the net, so what is looked at is what its server gives the page."""
     pytest.importorskip("torch_tb_profiler", reason="the tab is a package of its own, torch-tb-profiler")
-    layer = nn.Linear(8, 4)
-    handler = mg.profiler.tensorboard_trace_handler(str(tmp_path / "run"), worker_name="here")
-    with mg.profiler.profile(on_trace_ready=handler, schedule=mg.profiler.schedule(wait=0, warmup=1, active=2)) as profiler:
-        for _ in range(4):
-            layer(mg.ones(16, 8)).exp().sum().item()
-            profiler.step()
+    write_trace(tmp_path / "run")
 
     def asked(what: str) -> Any:
         with urllib.request.urlopen(f"{address}/data/plugin/pytorch_profiler/{what}", timeout=30) as answer:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monograph.nn.sparse import Embedding
+from monograph.profiler import profile, schedule
 from monograph.tensor.core import Tensor
 from monograph.train.callbacks.keras_style import numbers
 from monograph.train.hooks import Callback
@@ -20,7 +21,8 @@ class TensorBoard(Callback):
     Curves `epoch_loss` ... after each epoch, and `batch_loss` ... every `update_freq` steps where that is a number ("batch": each one).
     `histogram_freq`: every so many epochs how each weight is distributed, with `write_images` also as pictures. `write_graph`: the graph of
     the module on its first batch. `embeddings_freq`: every so many epochs the tables of `nn.Embedding` layers, with labels from
-    `embeddings_metadata` ({layer: labels}). Profiles do not come this way: wrap the training in `mg.profiler.profile`.
+    `embeddings_metadata` ({layer: labels}). `profile_batch`: the number of a step, counted from 1, or the first and last of several, whose
+    kernels are recorded for the tab "Profile" (the extra `profile`).
 
     >>> from monograph import train
     >>> board = train.TensorBoard("logs/first", histogram_freq=1)
@@ -28,19 +30,19 @@ class TensorBoard(Callback):
 
     def __init__(
         self, log_dir: str | Path = "logs", histogram_freq: int = 0, write_graph: bool = True, write_images: bool = False,
-        write_steps_per_second: bool = False, update_freq: str | int = "epoch", profile_batch: Any = 0, embeddings_freq: int = 0,
+        write_steps_per_second: bool = False, update_freq: str | int = "epoch", profile_batch: int | tuple[int, int] = 0, embeddings_freq: int = 0,
         embeddings_metadata: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if update_freq not in ("epoch", "batch") and (not isinstance(update_freq, int) or update_freq < 1):
             raise ValueError(f"update_freq is 'epoch', 'batch' or a number of steps, got {update_freq!r}")
-        if profile_batch:
-            raise ValueError("profile_batch: profiles are made by mg.profiler.profile around the training, not by this callback; give 0")
+        self.profile_batch = steps_to_profile(profile_batch)
         self.log_dir, self.histogram_freq, self.write_graph, self.write_images = Path(log_dir), histogram_freq, write_graph, write_images
         self.write_steps_per_second, self.embeddings_freq = write_steps_per_second, embeddings_freq
         self.update_freq = 1 if update_freq == "batch" else update_freq
         self.embeddings_metadata = dict(embeddings_metadata or {})
         self._writers: dict[str, SummaryWriter] = {}
         self._begun, self._first_step, self._drawn = 0.0, 0, False
+        self._profiler: profile | None = None
 
     @property
     def state_key(self) -> str:
@@ -70,14 +72,30 @@ class TensorBoard(Callback):
         if self.write_graph and not self._drawn:
             self._drawn = True
             draw_graph(self.writer("train"), trainer.model, batch)
+        if self._profiler is None and trainer.global_step + 1 == self.profile_batch[0]:
+            first, last = self.profile_batch
+            steps = schedule(wait=0, warmup=0, active=last - first + 1, repeat=1)
+            self._profiler = profile(
+                schedule=steps, record_shapes=True, on_trace_ready=lambda done: done.export_xplane(str(self.log_dir / "train"))
+            )
+            self._profiler.start()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """See Callback."""
+        if self._profiler is not None:
+            self._profiler.step()
+            if trainer.global_step >= self.profile_batch[1]:
+                self._end_profile()
         if isinstance(self.update_freq, int) and trainer.global_step % self.update_freq == 0:
             for name, value in trainer.fitting.means.results().items():
                 self.writer("train").add_scalar(f"batch_{name}", value, trainer.global_step)
             if self.write_steps_per_second:
                 self.writer("train").add_scalar("batch_steps_per_second", self._pace(trainer), trainer.global_step)
+
+    def _end_profile(self) -> None:
+        profiler, self._profiler = self._profiler, None
+        if profiler is not None:
+            profiler.stop()
 
     def _pace(self, trainer: Any) -> float:
         return (trainer.global_step - self._first_step) / max(1e-9, time.monotonic() - self._begun)
@@ -124,10 +142,19 @@ class TensorBoard(Callback):
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         """See Callback."""
+        self._end_profile()
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
         self._drawn = False
+
+
+def steps_to_profile(given: int | tuple[int, int]) -> tuple[int, int]:
+    """The first and the last step that `profile_batch` names; (0, 0), which no step is, for 0."""
+    first, last = given if isinstance(given, tuple | list) and len(given) == 2 else (given, given)
+    if not (isinstance(first, int) and isinstance(last, int) and 0 <= first <= last and (first > 0 or last == 0)):
+        raise ValueError(f"profile_batch is the number of a step, counted from 1, (first, last), or 0 for none; got {given!r}")
+    return first, last
 
 
 def weight_picture(parameter: Tensor) -> Tensor:
