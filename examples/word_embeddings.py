@@ -16,7 +16,7 @@ import monograph as mg
 import monograph.nn.functional as F
 from monograph import nn
 
-NEGATIVES, REACH = 5, 4
+NEGATIVES, REACH = 5, 2
 
 
 class Skipgram(nn.Module):
