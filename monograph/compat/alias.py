@@ -21,6 +21,7 @@ from typing import Any
 from monograph.compat.finding import OURS, Finder, find
 from monograph.compat.paths import HIDDEN, MODULES
 from monograph.compat.version import __version__
+from monograph.core.naming import naming
 
 NAME = "torch"
 SHIM = os.path.join(os.path.dirname(__file__), "shim")
@@ -114,6 +115,7 @@ def install() -> None:
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
         sys.path.append(SHIM)  # handed on to processes that multiprocessing spawns, in which nobody called this
+        naming.package = NAME
 
 
 def _names() -> list[str]:
@@ -124,6 +126,7 @@ def uninstall() -> None:
     """`import torch` means torch again. Modules that were imported meanwhile keep what they have."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        naming.package = OURS
     if SHIM in sys.path:
         sys.path.remove(SHIM)
     for name in _names():
@@ -144,6 +147,7 @@ def as_torch() -> Iterator[ModuleType]:
     before = {} if nested else {name: sys.modules.pop(name) for name in _names()}
     if not nested:
         sys.meta_path.insert(0, _finder)
+        naming.package = NAME
     try:
         yield importlib.import_module(NAME)
     finally:

@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 
 from monograph.core.errors import DTypeError
+from monograph.core.naming import naming
 
 
 class dtype:  # noqa: N801 - torch's name for it
@@ -33,7 +34,7 @@ class dtype:  # noqa: N801 - torch's name for it
         BY_NUMPY[self.np] = self
 
     def __repr__(self) -> str:
-        return f"monograph.{self.name}"
+        return f"{naming.package}.{self.name}"
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (by_name, (self.name,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from monograph.core.naming import naming
+
 
 class _Named:
     """A constant that prints as torch's."""
@@ -12,7 +14,7 @@ class _Named:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"monograph.{self.name}"
+        return f"{naming.package}.{self.name}"
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (by_name, (self.name,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from monograph.core.naming import naming
 from monograph.core.shape import numel
 
 
@@ -15,7 +16,7 @@ class Size(tuple):
         return numel(self)
 
     def __repr__(self) -> str:
-        return f"monograph.Size({list(self)})"
+        return f"{naming.package}.Size({list(self)})"
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)

@@ -123,3 +123,13 @@ def test_import_stays_light() -> None:
     program = f"import sys, monograph; print(sorted(m for m in sys.modules if m in {heavy}))"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_what_prints_its_package_says_torch() -> None:
+    shown = [mg.float32, mg.Size([2, 3]), mg.strided, mg.channels_last, mg.zeros(1, dtype=mg.int8)]
+    before = [repr(x) for x in shown]
+    assert before[:2] == ["monograph.float32", "monograph.Size([2, 3])"]
+    with mg.as_torch() as torch:
+        assert [repr(x) for x in shown] == [text.replace("monograph", "torch") for text in before]
+        assert str(torch.ones(2).dtype) == "torch.float32"
+    assert [repr(x) for x in shown] == before
