@@ -11,6 +11,7 @@ from monograph.autodiff.vjp import gradients
 from monograph.core import trees
 from monograph.core.modes import MODES
 from monograph.core.shape import numel
+from monograph.func.tracing import Tracing
 from monograph.func.vmap import vmap
 from monograph.graph.node import Node, record, topological
 from monograph.ops import source
@@ -29,6 +30,8 @@ def _variable(t: Tensor) -> Node:
     finally:
         MODES.grad = with_grad
     node.requires_grad = True
+    if isinstance(MODES.capture, Tracing):
+        MODES.capture.differentiated.append(node)
     return node
 
 

@@ -5,7 +5,8 @@ It stands where a capture stands (`MODES.capture`) and passes on what it is told
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from monograph.core.dtype import dtype as DType
@@ -35,6 +36,8 @@ class Tracing:
         self._written: dict[int, tuple[Tensor, Node]] = {}
         self._made: list[Node] = []
         self._start = 0
+        self.differentiated: list[Node] = []  # variables of derivatives that are taken inside of the function
+        self.map_call: Callable[[Any, tuple[Any, ...]], Any] | None = None  # `vmap`: a function with a rule of its own for batches
 
     def __enter__(self) -> Tracing:
         self._anomaly, MODES.anomaly = MODES.anomaly, False
@@ -62,6 +65,20 @@ class Tracing:
         if self._outer is not None:
             self._outer.made_inside(stand_in) if isinstance(self._outer, Tracing) else self._outer._ours.add(id(stand_in))
         return stand_in
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """What is done in there is done outside of the function."""
+        inner, recorded = MODES.capture, MODES.pending
+        MODES.capture = self._outer
+        if self._outer is None:
+            MODES.pending = self._pending
+        try:
+            yield
+        finally:
+            MODES.capture = inner
+            if self._outer is None:
+                self._pending, MODES.pending = MODES.pending, recorded
 
     def made_inside(self, node: Node) -> None:
         """A node of an inner function, of which the capture around must know that it is none of its inputs."""
@@ -143,19 +160,12 @@ class Tracing:
     def observe(self, t: Any) -> Any:
         """The values of a tensor, if they do not depend on the example."""
         node = node_of(t)
-        inner, recorded = MODES.capture, MODES.pending
-        MODES.capture = self._outer
-        if self._outer is None:
-            MODES.pending = self._pending
-        try:
-            if self._outer is not None:
-                return self._outer.observe(t)
-            if node.value is None:
-                evaluator.evaluate([node])
-            return node.value.array(node.shape, node.dtype.np)
-        except DeviceError as error:
-            raise NeedsValueError(str(error)) from None
-        finally:
-            MODES.capture = inner
-            if self._outer is None:
-                self._pending, MODES.pending = MODES.pending, recorded
+        with self.suspended():
+            try:
+                if self._outer is not None:
+                    return self._outer.observe(t)
+                if node.value is None:
+                    evaluator.evaluate([node])
+                return node.value.array(node.shape, node.dtype.np)
+            except DeviceError as error:
+                raise NeedsValueError(str(error)) from None

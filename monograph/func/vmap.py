@@ -10,6 +10,7 @@ from monograph.autodiff.batching import Batch
 from monograph.core import trees
 from monograph.core.errors import DeviceError
 from monograph.core.shape import normalize_dim
+from monograph.func.own_rules import ExampleType, OwnRules, spread, to_front
 from monograph.func.tracing import Tracing
 from monograph.graph.node import Node
 from monograph.ops import movement
@@ -17,23 +18,6 @@ from monograph.tensor.core import Tensor, wrap
 from monograph.tensor.dispatch import read
 from monograph.tensor.pointwise import FUNCTIONS
 from monograph.tensor.random import take_key
-
-
-def spread(prefix: Any, tree: Any, what: str) -> list[Any]:
-    """One entry of `prefix` for every leaf of `tree`: a prefix may stand for a whole subtree.
-
-    Raises ValueError where the structures differ.
-    """
-    leaves, structure = trees.flatten(tree)
-    if not isinstance(prefix, list | tuple | dict):
-        return [prefix] * len(leaves)
-    if structure is None:
-        raise ValueError(f"{what} is not compatible with the structure of what it is for: got {prefix!r} for one value")
-    parts = list(tree.values()) if isinstance(tree, dict) else list(tree)
-    entries = [prefix[k] for k in tree] if isinstance(prefix, dict) and isinstance(tree, dict) and prefix.keys() == tree.keys() else prefix
-    if isinstance(entries, dict) or type(prefix) is not type(tree) or len(entries) != len(parts):
-        raise ValueError(f"{what} is not compatible with the structure of what it is for: got {prefix!r}")
-    return [e for entry, part in zip(entries, parts, strict=True) for e in spread(entry, part, what)]
 
 
 def vmap(
@@ -137,7 +121,7 @@ class _Call:
         """Records the function once, if it lets itself be recorded, else runs it for every example."""
         if out_dims is not None:
             self.out_dims = out_dims
-        mapped = [_to_front(read(v), d) if d is not None else None for v, d in zip(self.leaves, self.dims, strict=True)]
+        mapped = [to_front(read(v), d) if d is not None else None for v, d in zip(self.leaves, self.dims, strict=True)]
         tracing = Tracing()
         inside: list[Any] = []
         stand_ins: list[tuple[Node, Node]] = []
@@ -146,10 +130,14 @@ class _Call:
             if node is None:
                 inside.append(value)
                 continue
-            one = tracing.input(_Type(node))
+            one = tracing.input(ExampleType(node))
             stand_ins.append((one, node))
             originals[id(one)] = value, dim or 0
             inside.append(wrap(one))
+        batch = Batch(self.size, self.randomness, tracing.is_draw, lambda key, count: _redrawn(tracing, key, count))
+        for one, node in stand_ins:
+            batch.place(one, node)
+        tracing.map_call = OwnRules(tracing, batch)
         try:
             with tracing:
                 args, kwargs = trees.unflatten(self.structure, inside)
@@ -159,9 +147,6 @@ class _Call:
         except DeviceError:
             tracing.undo_writes()
             return self._one_by_one()
-        batch = Batch(self.size, self.randomness, tracing.is_draw, lambda key, count: _redrawn(tracing, key, count))
-        for one, node in stand_ins:
-            batch.place(one, node)
         self._finish_writes(tracing, batch, originals)
         batch.run(nodes)
         made = [self._delivered(*batch.value(n), d) for n, d in zip(nodes, dims, strict=True)]
@@ -231,20 +216,6 @@ class _Call:
             for leaf, d in zip(zip(*[r[0] for r in results], strict=True), dims, strict=True)
         ]
         return trees.unflatten(structure, joined)
-
-
-class _Type:
-    """One example of a batch, as far as its type goes."""
-
-    def __init__(self, batched: Node) -> None:
-        self.shape, self.dtype, self.requires_grad = batched.shape[1:], batched.dtype, batched.requires_grad
-
-
-def _to_front(node: Node, dim: int) -> Node:
-    if dim == 0:
-        return node
-    rank = len(node.shape)
-    return movement.permute(node, dims=(dim, *[d for d in range(rank) if d != dim]))
 
 
 def _redrawn(tracing: Tracing, key: Node, count: Any) -> tuple[Node, Node]:

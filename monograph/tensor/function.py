@@ -175,6 +175,13 @@ class Function:
     setup_context: Any = None
     generate_vmap_rule = False
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The function of a batch: (outputs, their batch dimensions), called by `func.vmap` when it is overridden, else forward is batched
+        by rules. `info` has `batch_size` and `randomness`; `in_dims` names the batch dimension of each argument, None for one without.
+        """
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod or not have one")
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward and ties backward into the graph."""
@@ -182,9 +189,15 @@ class Function:
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         ctx = Context(needs)
         taped = [read(t) for t in tensors]  # before forward, which may write to them
+        mapped = cls._mapped(args) if cls.vmap is not Function.vmap else None
+        if mapped is not None and not mapped[1]:
+            return mapped[0]
         with_grad, MODES.grad = MODES.grad, False
         try:
-            if cls.setup_context is not None:
+            if mapped is not None:
+                result = mapped[0]
+                cls.setup_context(ctx, args, result)
+            elif cls.setup_context is not None:
                 result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
             else:
@@ -211,6 +224,18 @@ class Function:
         if isinstance(result, Tensor):
             return outputs[0]
         return type(result)(outputs) if isinstance(result, list | tuple) and not hasattr(result, "_fields") else type(result)(*outputs)
+
+
+    @classmethod
+    def _mapped(cls, args: tuple[Any, ...]) -> tuple[Any, bool] | None:
+        """Inside `func.vmap`: what `vmap` gives for all examples, as one example's, and whether a gradient is being taken in there, too."""
+        map_call = getattr(MODES.capture, "map_call", None)
+        if map_call is not None and cls.generate_vmap_rule:
+            raise RuntimeError(
+                f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overridden vmap staticmethod. "
+                "Please set generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid ambiguity."
+            )
+        return None if map_call is None else map_call(cls, args)
 
 
 def _tie(output: Tensor, node: Node, inputs: list[Tensor], ctx: Context) -> Tensor:
