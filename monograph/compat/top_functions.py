@@ -46,13 +46,15 @@ def _by_number(name: str, operands: int, names: tuple[str, ...]) -> Callable[...
         if len(args) > operands + len(names):
             raise TypeError(f"{name}() takes at most {operands + len(names)} arguments, got {len(args)}")
         kwargs.update(zip(names, args[operands:], strict=False))
-        reduction = kwargs.pop("reduction", 1)
-        if not isinstance(reduction, int) or not 0 <= reduction < len(REDUCTIONS):
-            raise ValueError(f"{name}(): reduction is 0 for none, 1 for mean or 2 for sum, got {reduction!r}")
-        return function(*args[:operands], reduction=REDUCTIONS[reduction], **kwargs)
+        reduction = kwargs.pop("reduction", 0)  # torch's signatures say 1, its functions do nothing of the kind
+        if not isinstance(reduction, int):
+            kind = type(reduction).__name__
+            raise TypeError(f"{name}(): argument 'reduction' must be int, not {kind}: 0 for none, 1 for mean, 2 for sum")
+        chosen = REDUCTIONS[reduction] if 0 <= reduction < len(REDUCTIONS) else "none"
+        return function(*args[:operands], reduction=chosen, **kwargs)
 
     named.__name__ = name
-    named.__doc__ = f"`nn.functional.{name}` with the reduction as a number: 0 none, 1 mean, 2 sum."
+    named.__doc__ = f"`nn.functional.{name}` with the reduction as a number: 0 none (also the default), 1 mean, 2 sum."
     return named
 
 

@@ -99,6 +99,8 @@ def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1.0, alpha: Any = 1.0) 
 
 def smm(input: Any, mat: Any) -> Any:  # noqa: A002
     """The product of a sparse and a dense matrix, as a sparse tensor."""
+    if not isinstance(input, SparseTensor):
+        raise RuntimeError("tensor.sspaddmm(...) can only be called on sparse tensors: smm's first argument is one, see to_sparse()")
     return to_sparse(products.mm(input, mat))
 
 

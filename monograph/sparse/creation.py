@@ -8,6 +8,7 @@ import numpy as np
 
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import int64
+from monograph.core.errors import DimensionError
 from monograph.core.modes import MODES
 from monograph.sparse.layout import COMPRESSED, COO, CSC, CSR, SparseTensor, compress
 from monograph.tensor import FUNCTIONS, Tensor
@@ -163,6 +164,11 @@ def to_sparse(self: Tensor, sparse_dim: Any = None, *, layout: Any = None, block
     keys = np.ravel_multi_index(tuple(indices), sizes[:n]) if n else np.zeros(indices.shape[1], np.int64)
     flat = self.reshape(-1, *sizes[n:])  # type: ignore[attr-defined]
     values = FUNCTIONS["index_select"](flat, 0, from_host(keys.astype(np.int64))) if len(keys) else flat[:0]
+    if layout in (CSR, CSC) and n < 2:
+        raise DimensionError(
+            f"Dimension out of range: {layout} has rows and columns, got a tensor of shape {list(sizes)} with {n} sparse dimension"
+            f"{'s' * (n != 1)}; use to_sparse() for coordinates"
+        )
     made = SparseTensor(from_host(indices), values, sizes, True)
     return made if layout in (None, COO) else compress(made, layout)
 

@@ -126,6 +126,28 @@ def test_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
         dist.init_process_group()
 
 
+def test_paths_of_data_parallel() -> None:
+    with mg.as_torch():
+        import torch
+        from torch.nn.parallel import DataParallel, replicate
+        from torch.nn.parallel._functions import Broadcast, ReduceAddCoalesced
+        from torch.nn.parallel.data_parallel import DataParallel as Same
+        from torch.nn.parallel.data_parallel import data_parallel
+        from torch.nn.parallel.scatter_gather import scatter
+    assert DataParallel is Same is nn.DataParallel
+    layer, one = nn.Linear(1, 1, bias=False), mg.ones(1, 1)
+    assert data_parallel(layer, one).item() == layer.weight.item()
+    assert torch.nn.parallel.data_parallel(layer, one).item() == layer.weight.item()  # the module of that path is the function, too
+    assert torch.nn.parallel.parallel_apply([layer], [one])[0].item() == layer.weight.item()
+    for refused in (lambda: Broadcast.apply([0], one), lambda: ReduceAddCoalesced.apply(0, 1, one), lambda: scatter(one, [0])):
+        with pytest.raises(AssertionError, match="not implemented for CPU tensors"):
+            refused()
+    with pytest.raises(AssertionError, match="call the module itself"):
+        replicate(layer, [0, 1])
+    with pytest.raises(TypeError, match="cannot be called"):
+        torch.nn.parallel.scatter_gather()
+
+
 def test_pytree() -> None:
     from monograph.utils import _pytree as pytree
 

@@ -346,3 +346,36 @@ def test_variances_that_broadcast_over_one_dimension() -> None:
     close(F.gaussian_nll_loss(x, y, var), F.gaussian_nll_loss(x, y, var.expand(2, 3, 4)).numpy())
     with pytest.raises(ValueError, match="incorrect size"):
         F.gaussian_nll_loss(x, y, var[:, :, :3])
+
+
+def test_batch_norm_of_half_precision_with_statistics_in_single() -> None:
+    x, mean, variance, weight = mg.arange(12.0).reshape(2, 3, 2).half(), mg.zeros(3), mg.ones(3), mg.full((3,), 2.0)
+    y = F.batch_norm(x, mean, variance, weight, mg.zeros(3), True)
+    assert y.dtype is mg.float16 and mean.dtype is mg.float32 and mean.tolist() == pytest.approx([0.35, 0.55, 0.75])
+    assert y.equal(F.batch_norm(x.float(), None, None, weight, mg.zeros(3), True).half())
+    for wrong in (weight.half(), weight.double()):
+        with pytest.raises(RuntimeError, match="mixed dtype"):
+            F.batch_norm(x, mean, variance, wrong, mg.zeros(3), True)
+    with pytest.raises(RuntimeError, match="expected scalar type float32 but found float64"):
+        F.batch_norm(x.float(), mean.double(), variance.double(), weight, mg.zeros(3), True)
+
+
+def test_pixels_are_resampled_with_weights_that_are_whole_numbers() -> None:
+    """The expected values are torch's."""
+    pixels = (mg.arange(16, dtype=mg.uint8) * 5).reshape(1, 1, 4, 4)
+    assert F.interpolate(pixels, size=(2, 6), mode="bilinear").tolist() == [[[[10, 13, 16, 19, 23, 25], [50, 53, 56, 59, 63, 65]]]]
+    assert F.interpolate(pixels, size=(2, 6), mode="bicubic").tolist() == [[[[8, 10, 14, 17, 21, 23], [52, 54, 58, 61, 65, 67]]]]
+
+
+def test_antialiasing_aligns_corners_in_the_step_only() -> None:
+    x = mg.arange(8.0).reshape(1, 1, 2, 4)
+    y = F.interpolate(x, size=(1, 2), mode="bilinear", align_corners=True, antialias=True)
+    assert y.flatten().tolist() == pytest.approx([1.25, 8 / 3])  # torch's
+
+
+def test_a_hinge_of_whole_numbers_is_one() -> None:
+    x, y = mg.tensor([1, 2, 3]), mg.tensor([1, -1, 1])
+    assert F.hinge_embedding_loss(x, y, margin=2.5, reduction="none").tolist() == [1, 0, 3]
+    assert F.hinge_embedding_loss(x, y, reduction="sum").dtype is mg.int64
+    with pytest.raises(RuntimeError, match="Long|int64"):
+        F.hinge_embedding_loss(x, y)

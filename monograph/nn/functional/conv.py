@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monograph.core.errors import ArgumentError, ShapeError
+from monograph.core.shape import whole
 from monograph.nn.functional.padding import pad as pad_sides
 from monograph.ops import conv as conv_ops
 from monograph.ops import elementwise, views
@@ -17,6 +18,7 @@ Sizes = int | tuple[int, ...] | list[int]
 
 def tuple_of(value: Any, n: int, what: str) -> tuple[Any, ...]:
     """One number per dimension: an int is repeated. Raises for another count."""
+    value = whole(value)
     if isinstance(value, int):
         return (value,) * n
     found = tuple(value)
@@ -183,11 +185,19 @@ def _window_positions(size: int, kernel: int, stride: int, dilation: int) -> tup
     return count, [k * dilation + w * stride for k in range(kernel) for w in range(count)]
 
 
+def _pair(what: str, value: Any) -> tuple[Any, ...]:
+    """Two numbers, of one if it is no sequence."""
+    pair = tuple_of(value, 2, what)
+    if isinstance(value, tuple | list) and len(value) != 2:
+        raise RuntimeError(f"It is expected {what} equals to 2, but got size {len(value)}")
+    return pair
+
+
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The windows of [N, C, H, W] as columns: [N, C * kh * kw, windows]."""
     x, batched = _batched("unfold", 2, input)
-    (kh, kw), (dh, dw) = tuple_of(kernel_size, 2, "kernel_size"), tuple_of(dilation, 2, "dilation")
-    (ph, pw), (sh, sw) = tuple_of(padding, 2, "padding"), tuple_of(stride, 2, "stride")
+    (kh, kw), (dh, dw) = _pair("kernel_size", kernel_size), _pair("dilation", dilation)
+    (ph, pw), (sh, sw) = _pair("padding", padding), _pair("stride", stride)
     if ph or pw:
         x = pad_sides(x, (pw, pw, ph, ph))
     n, c, height, width = x.shape
@@ -200,9 +210,8 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
 def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """Columns [N, C * kh * kw, windows] summed back into [N, C, H, W]: the adjoint of `unfold`."""
-    (height, width), (kh, kw) = tuple_of(output_size, 2, "output_size"), tuple_of(kernel_size, 2, "kernel_size")
-    (dh, dw), (ph, pw) = tuple_of(dilation, 2, "dilation"), tuple_of(padding, 2, "padding")
-    sh, sw = tuple_of(stride, 2, "stride")
+    (height, width), (kh, kw) = _pair("output_size", output_size), _pair("kernel_size", kernel_size)
+    (dh, dw), (ph, pw), (sh, sw) = _pair("dilation", dilation), _pair("padding", padding), _pair("stride", stride)
     if input.ndim not in (2, 3):
         raise RuntimeError(f"Expected 2D or 3D (batch mode) tensor for input, but got: {list(input.shape)}")
     x = input if input.ndim == 3 else input.unsqueeze(0)

@@ -107,7 +107,7 @@ def mse_loss(
     x, t = _alike("mse_loss", input, target)
     if weight is None:
         return apply(loss_ops.mse_loss, x, t, reduction=reduction)
-    return _weighted((x - t) * (x - t), weight, reduction)
+    return _weighted((x - t) * (x - t), input, weight, reduction)
 
 
 def l1_loss(
@@ -120,11 +120,11 @@ def l1_loss(
         return reduced((x - t).abs(), reduction)
     if weight is None:
         return apply(loss_ops.l1_loss, x, t, reduction=reduction)
-    return _weighted((x - t).abs(), weight, reduction)
+    return _weighted((x - t).abs(), input, weight, reduction)
 
 
-def _weighted(losses: Tensor, weight: Tensor, reduction: str) -> Tensor:
-    if weight.shape != losses.shape:
+def _weighted(losses: Tensor, input: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    if weight.shape != input.shape:
         raise ArgumentError("Weights and input must have the same size.")
     return (losses * weight).sum() / weight.sum() if reduction == "mean" else reduced(losses * weight, reduction)
 

@@ -45,7 +45,8 @@ def hinge_embedding_loss(
     """input where target is 1, max(0, margin - input) where it is -1."""
     reduction = _reduction(reduction, size_average, reduce)
     zero = zeros_like(input)
-    return reduced(where(target != 1, (margin - input).clamp(min=0), zero) + where(target != -1, input, zero), reduction)
+    far = (margin - input).clamp(min=0).to(input.dtype)  # numbers that are no fractions stay so
+    return reduced(where(target != 1, far, zero) + where(target != -1, input, zero), reduction)
 
 
 def margin_ranking_loss(
@@ -107,6 +108,13 @@ def triplet_margin_loss(
     reduction = _reduction(reduction, size_average, reduce)
     if margin <= 0:
         raise ArgumentError(f"margin must be greater than 0, got {margin}")
+
+    ranks = [x.ndim for x in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
+        )
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return pairwise_distance(a, b, p, eps)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from monograph.core.dtype import finfo
-from monograph.core.errors import ArgumentError, ShapeError
+from monograph.core.dtype import bfloat16, finfo, float16, float32
+from monograph.core.errors import ArgumentError, DTypeError, ShapeError
 from monograph.core.explain import explained, feature_fix, marked
 from monograph.core.modes import no_grad
 from monograph.nn.functional.padding import pad as pad_sides
@@ -99,6 +99,24 @@ def _move(running: Tensor | None, seen: Tensor, momentum: Any) -> None:
         assign(running, (running * (1 - momentum) + seen * momentum).to(running.dtype))
 
 
+def _wider(name: str, input: Tensor, *parameters: Tensor) -> bool:
+    """Whether a half-precision input has parameters in float32, as mixed precision gives it; any other mixture raises."""
+    others = {p.dtype for p in parameters} - {input.dtype}
+    if not others:
+        return False
+    if input.dtype not in (float16, bfloat16):
+        raise DTypeError(
+            f"expected scalar type {input.dtype.name} but found {next(iter(others)).name}: weight, bias and running statistics of {name} "
+            "have the input's dtype, or are float32 for an input in half precision. Cast the input or the module with .to(dtype)"
+        )
+    if others != {float32} or any(p.dtype is input.dtype for p in parameters):
+        raise DTypeError(
+            f"mixed dtype (CPU): expect parameter to have scalar type of Float: for an input of {input.dtype.name}, weight, bias and "
+            f"running statistics of {name} are all float32 or all {input.dtype.name}"
+        )
+    return True
+
+
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
     training: bool = False, momentum: Any = 0.1, eps: float = 1e-5,
@@ -107,6 +125,9 @@ def batch_norm(
     with the running ones.
     """
     flags = {"eps": eps, "has_weight": weight is not None, "has_bias": bias is not None}
+    if _wider("batch_norm", input, *_given(weight, bias, running_mean, running_var)):
+        y = batch_norm(input.float(), running_mean, running_var, weight, bias, training, momentum, eps)
+        return y.to(input.dtype)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")

@@ -6,6 +6,7 @@ from typing import Any
 
 from monograph.core.dtype import int64
 from monograph.core.errors import ArgumentError, ShapeError
+from monograph.core.shape import whole
 from monograph.nn.functional.conv import tuple_of
 from monograph.ops import adaptive_pool as adaptive_ops
 from monograph.ops import pool as pool_ops
@@ -168,6 +169,7 @@ def _output_size(name: str, n: int, input: Tensor, output_size: Any) -> tuple[An
     if n > 1 and isinstance(output_size, tuple | list) and input.ndim <= len(output_size):
         raise ArgumentError(f"Input dimension should be at least {len(output_size) + 1}, got {input.ndim} ({name})")
     _check_rank(name, n, input)
+    output_size = whole(output_size)
     wanted = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if len(wanted) == 1:
         wanted = wanted * n

@@ -10,6 +10,7 @@ import numpy as np
 
 from monograph.core.dtype import bfloat16, float16, uint8
 from monograph.core.errors import ArgumentError
+from monograph.core.shape import whole
 from monograph.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from monograph.ops import upsample as upsample_ops
 from monograph.tensor import Tensor, tensor, where
@@ -27,7 +28,7 @@ def _target_sizes(input: Tensor, size: Any, scale_factor: Any, recompute: bool |
             "either size or scale_factor should be defined" if size is None else "only one of size or scale_factor should be defined"
         )
     if size is not None:
-        sizes = (size,) * n if isinstance(size, int) else tuple(int(s) for s in size)
+        sizes = (whole(size),) * n if isinstance(whole(size), int) else tuple(int(s) for s in size)
         if len(sizes) != n:
             raise ArgumentError(
                 "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions "
@@ -64,8 +65,7 @@ def interpolate(
         raise ArgumentError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor)
     if input.dtype is uint8 and mode in ("bilinear", "bicubic") and n == 2:  # pixels: rounded, and limited to their range
-        resampled = _by_weights(input.float(), sizes, scales, mode, bool(align_corners), antialias)
-        return resampled.round().clamp(0, 255).to(uint8)
+        return _pixels(input, sizes, scales, mode, bool(align_corners), antialias)
     if n in (1, 2, 3):
         if mode == "nearest":
             return apply(upsample_ops.upsample_nearest, input, output_spatial=sizes, scales=scales)
@@ -76,7 +76,9 @@ def interpolate(
     if mode in _LINEAR_RANK and input.ndim == _LINEAR_RANK[mode] and not antialias:
         return apply(upsample_ops.upsample_bilinear, input, output_spatial=sizes, align_corners=bool(align_corners), scales=scales)
     if mode in ("bilinear", "bicubic") and n == 2:
-        return _by_weights(input, sizes, scales, mode, bool(align_corners), antialias)
+        half = input.dtype in (float16, bfloat16)
+        y = _by_weights(input.float() if half else input, sizes, scales, mode, bool(align_corners), antialias)
+        return y.to(input.dtype) if half else y
     if mode in _LINEAR_RANK or mode == "bicubic":
         raise NotImplementedError(f"Got {input.ndim}D input, but {mode} mode needs {_LINEAR_RANK.get(mode, 4)}D input")
     raise NotImplementedError(
@@ -106,10 +108,10 @@ def _weight_matrix(have: int, size: int, scale: float | None, mode: str, align_c
     """[size, have]: how much each input element counts in each output element of one dimension."""
     if align_corners:
         step = (have - 1) / (size - 1) if size > 1 else 0.0
-        centres = np.arange(size) * step
     else:
         step = 1 / scale if scale else have / size
-        centres = (np.arange(size) + 0.5) * step - 0.5
+    # With anti-aliasing torch aligns corners in the step only.
+    centres = np.arange(size) * step if align_corners and not antialias else (np.arange(size) + 0.5) * step - 0.5
     spread = max(step, 1.0) if antialias else 1.0
     reach = (2 if mode == "bicubic" else 1) * spread
     weights = np.zeros((size, have))
@@ -126,18 +128,41 @@ def _weight_matrix(have: int, size: int, scale: float | None, mode: str, align_c
     return weights
 
 
+def _weights_of(
+    input: Tensor, sizes: tuple[int, ...], scales: tuple[float, ...], mode: str, align_corners: bool, antialias: bool
+) -> list[np.ndarray]:
+    """The matrices of weights of both dimensions."""
+    have = [int(n) for n in input.shape[2:]]
+    return [_weight_matrix(have[i], sizes[i], scales[i] if scales else None, mode, align_corners, antialias) for i in range(2)]
+
+
 def _by_weights(
     input: Tensor, sizes: tuple[int, ...], scales: tuple[float, ...], mode: str, align_corners: bool, antialias: bool
 ) -> Tensor:
     """Resampling of [N, C, H, W] as two products with the matrices of interpolation weights."""
-    rows, columns = (
-        tensor(
-            _weight_matrix(int(input.shape[2 + i]), sizes[i], scales[i] if scales else None, mode, align_corners, antialias),
-            dtype=input.dtype,
-        )
-        for i in range(2)
-    )
+    rows, columns = (tensor(w, dtype=input.dtype) for w in _weights_of(input, sizes, scales, mode, align_corners, antialias))
     return rows @ (input @ columns.T)
+
+
+def _pixels(input: Tensor, sizes: tuple[int, ...], scales: tuple[float, ...], mode: str, align_corners: bool, antialias: bool) -> Tensor:
+    """Resampling of pixels of eight bits as torch does it: columns, then rows, with weights that are whole numbers of sixteen bits, each
+    pass rounded to pixels. The products are of float64, which holds these sums exactly.
+    """
+    (down, finer), (across, fine) = map(_whole_weights, _weights_of(input, sizes, scales, mode, align_corners, antialias))
+    return _rounded(down @ _rounded(input.double() @ across.T, fine), finer).to(uint8)
+
+
+def _whole_weights(weights: np.ndarray) -> tuple[Tensor, int]:
+    """The weights as multiples of 1 / 2 ** bits, and that number of bits: as many as let the greatest stay below 2 ** 15."""
+    greatest, bits = float(weights.max()), 0
+    while bits < 22 and int(0.5 + greatest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    scaled = weights * (1 << bits)
+    return tensor(np.trunc(np.where(scaled < 0, scaled - 0.5, scaled + 0.5))), bits
+
+
+def _rounded(sums: Tensor, bits: int) -> Tensor:
+    return ((sums + float(1 << bits >> 1)) / float(1 << bits)).floor().clamp(0, 255)
 
 
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
