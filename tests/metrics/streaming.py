@@ -17,7 +17,8 @@ def streamed(metric: Metric, *columns: Any, seed: int = 0, workers: int = 3) -> 
     cuts = np.sort(rng.integers(0, rows + 1, 5))
     clones = [metric.clone() for _ in range(workers)]
     for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, rows], strict=True)):
-        clones[number % workers].update(*(mg.tensor(column[start:stop]) for column in columns))
+        parts = [column[start:stop] for column in columns]  # texts stay lists
+        clones[number % workers].update(*(mg.tensor(part) if isinstance(part, np.ndarray) else part for part in parts))
     order = rng.permutation(workers)
     first = clones[order[0]]
     first.merge([clones[i] if i % 2 else clones[i].state() for i in order[1:]])
@@ -26,6 +27,8 @@ def streamed(metric: Metric, *columns: Any, seed: int = 0, workers: int = 3) -> 
 
 def plain(value: Any) -> Any:
     """Tensors as NumPy arrays or numbers."""
+    if isinstance(value, dict):
+        return {name: plain(v) for name, v in value.items()}
     if isinstance(value, tuple | list):
         return [plain(v) for v in value]
     array = value.numpy()

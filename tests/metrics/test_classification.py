@@ -1,8 +1,6 @@
-"""Counts, scores and matrices equal scikit-learn's, over batches and merges."""
+"""Counts, scores and matrices: what is ignored, pictures, logits, nothing at all. (Random cases: `test_table.py`.)"""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from sklearn import metrics as sk
 import monograph as mg
 from monograph import metrics
 from tests.metrics.streaming import plain, streamed
-
-SEEDS = range(2)
 
 
 def many(seed: int, classes: int = 5, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -23,86 +19,6 @@ def many(seed: int, classes: int = 5, rows: int = 60) -> tuple[np.ndarray, np.nd
 def two(seed: int, rows: int = 50) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return rng.random(rows), rng.integers(0, 2, rows)
-
-
-def labels(seed: int, rows: int = 40, width: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.random((rows, width)), rng.integers(0, 2, (rows, width))
-
-
-SCORES = {
-    "Precision": lambda t, p, **how: sk.precision_score(t, p, zero_division=0, **how),
-    "Recall": lambda t, p, **how: sk.recall_score(t, p, zero_division=0, **how),
-    "F1Score": lambda t, p, **how: sk.f1_score(t, p, zero_division=0, **how),
-    "JaccardIndex": lambda t, p, **how: sk.jaccard_score(t, p, zero_division=0, **how),
-}
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", SCORES)
-def test_scores_of_classes_and_labels(name, seed) -> None:
-    scores, target = many(seed)
-    for average in ("micro", "macro", "weighted", "none"):
-        expected = SCORES[name](target, scores.argmax(1), average=None if average == "none" else average)
-        got = streamed(getattr(metrics, name)(task="multiclass", num_classes=5, average=average), scores, target, seed=seed)
-        np.testing.assert_allclose(got[: len(expected)] if average == "none" else got, expected, atol=1e-12)
-    probability, truth = labels(seed)
-    for average in ("micro", "macro", "weighted", "none"):
-        expected = SCORES[name](truth, probability > 0.5, average=None if average == "none" else average)
-        got = streamed(getattr(metrics, name)(task="multilabel", num_labels=4, average=average), probability, truth, seed=seed)
-        np.testing.assert_allclose(got, expected, atol=1e-12)
-    p, t = two(seed)
-    got = streamed(getattr(metrics, name)(task="binary", threshold=0.3), p, t, seed=seed)
-    assert got == pytest.approx(SCORES[name](t, p > 0.3), abs=1e-12)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_accuracies(seed) -> None:
-    scores, target = many(seed)
-    right = scores.argmax(1)
-    assert streamed(metrics.MulticlassAccuracy(5, average="micro"), scores, target, seed=seed) == pytest.approx(
-        sk.accuracy_score(target, right)
-    )
-    for k in (1, 2, 4):
-        got = streamed(metrics.MulticlassAccuracy(5, average="micro", top_k=k), scores, target, seed=seed)
-        assert got == pytest.approx(sk.top_k_accuracy_score(target, scores, k=k, labels=range(5)))
-    for adjusted in (False, True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a class that is predicted and never there
-            expected = sk.balanced_accuracy_score(target, right, adjusted=adjusted)
-        assert streamed(metrics.BalancedAccuracy(5, adjusted=adjusted), scores, target, seed=seed) == pytest.approx(expected)
-    p, t = two(seed)
-    assert streamed(metrics.Accuracy(task="binary"), p, t, seed=seed) == pytest.approx(sk.accuracy_score(t, p > 0.5))
-    assert streamed(metrics.BinarySpecificity(), p, t, seed=seed) == pytest.approx(sk.recall_score(1 - t, p <= 0.5))
-    assert streamed(metrics.BinaryNegativePredictiveValue(), p, t, seed=seed) == pytest.approx(sk.precision_score(1 - t, p <= 0.5))
-    assert streamed(metrics.BinaryFBetaScore(beta=2.0), p, t, seed=seed) == pytest.approx(sk.fbeta_score(t, p > 0.5, beta=2.0))
-    expected = sk.fbeta_score(target, right, beta=0.5, average="macro", zero_division=0)
-    assert streamed(metrics.FBetaScore(task="multiclass", beta=0.5, num_classes=5), scores, target, seed=seed) == pytest.approx(expected)
-    probability, truth = labels(seed)
-    assert streamed(metrics.MultilabelHammingDistance(4), probability, truth) == pytest.approx(sk.hamming_loss(truth, probability > 0.5))
-    assert streamed(metrics.MultilabelExactMatch(4), probability, truth) == pytest.approx(sk.accuracy_score(truth, probability > 0.5))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_matrices_and_agreement(seed) -> None:
-    scores, target = many(seed)
-    right = scores.argmax(1)
-    for how in (None, "true", "pred", "all"):
-        got = streamed(metrics.ConfusionMatrix(task="multiclass", num_classes=5, normalize=how), scores, target, seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            np.testing.assert_allclose(got, sk.confusion_matrix(target, right, labels=range(5), normalize=how))
-    for weights in (None, "linear", "quadratic"):
-        got = streamed(metrics.MulticlassCohenKappa(5, weights=weights), scores, target, seed=seed)
-        assert got == pytest.approx(sk.cohen_kappa_score(target, right, weights=weights, labels=range(5)))
-    assert streamed(metrics.MatthewsCorrCoef(task="multiclass", num_classes=5), scores, target) == pytest.approx(
-        sk.matthews_corrcoef(target, right)
-    )
-    p, t = two(seed)
-    assert streamed(metrics.BinaryMatthewsCorrCoef(), p, t) == pytest.approx(sk.matthews_corrcoef(t, p > 0.5))
-    probability, truth = labels(seed)
-    got = streamed(metrics.MultilabelConfusionMatrix(4), probability, truth)
-    np.testing.assert_array_equal(got, sk.multilabel_confusion_matrix(truth, probability > 0.5))
 
 
 def test_what_is_ignored_counts_nowhere() -> None:
