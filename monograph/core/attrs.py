@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import operator
 from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform
 
@@ -156,9 +157,14 @@ def _filled(value: Any, sizes: Iterator[Any]) -> Any:
     return tuple([_filled(v, sizes) for v in value]) if kind is tuple else value
 
 
+# A size: an int, or a symbol of one. What fields of one and of many are declared as.
+Size = Any
+SIZES = ("Shape", "Sizes", "tuple[Any, ...]")
+
 # What may stand in a field that is declared so: the class for the message, and all classes that are taken.
 EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
     "int": ("int", (int, np.integer, Sym)),
+    "Size": ("int", (int, np.integer, Sym)),
     "float": ("float", (float, int, np.floating, np.integer, Sym)),
     "bool": ("bool", (bool, np.bool_)),
     "str": ("str", (str,)),
@@ -197,19 +203,39 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
     signature = ", ".join(["self", *(f"{f}=_default_{f}" if f in defaults else f for f in fields)])
     declared = {name: str(kind) for c in reversed(cls.__mro__) for name, kind in inspect.get_annotations(c).items()}
     # The exact class is what comes nearly always: what is something else is looked at.
-    lines = [f"    if {f}.__class__ is not _kind_{f}: _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
+    lines = [f"    if {f}.__class__ is not _kind_{f}: {f} = _look({f!r}, {f})" for f in fields if declared[f] in EXPECTED]
+    for f in (f for f in fields if declared[f] in SIZES):
+        lines += [f"    for _s in {f}:", f"        if _s.__class__ is not int: {f} = _look_at_all({f!r}, {f}); break"]
     lines += [f"    _set_{f}(self, {f})" for f in fields] or ["    pass"]
     namespace: dict[str, Any] = {f"_set_{f}": getattr(cls, f).__set__ for f in fields} | {f"_default_{f}": d for f, d in defaults.items()}
 
-    def look(name: str, value: Any) -> None:
+    def look(name: str, value: Any) -> Any:
         what, accepted = EXPECTED[declared[name]]
-        if not isinstance(value, accepted):
-            raise TypeError(f"argument '{name}' must be {what}, not {type(value).__name__}: {value!r:.80}")
+        if isinstance(value, accepted):
+            return int(value) if declared[name] == "Size" and not isinstance(value, Sym) else value
+        return _number(name, value, what)
 
-    namespace |= {"_look": look} | {f"_kind_{f}": EXPECTED[declared[f]][1][0] for f in fields if declared[f] in EXPECTED}
-    exec("\n".join([f"def __init__({signature}):", *lines]), namespace)
+    def look_at_all(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple([v if isinstance(v, int | Sym) else _number(name, v, "tuple of ints") for v in values])
+
+    namespace |= {"_look": look, "_look_at_all": look_at_all}
+    namespace |= {f"_kind_{f}": EXPECTED[declared[f]][1][0] for f in fields if declared[f] in EXPECTED}
+    # As code of this file: what a captured function could read of a library's state is not watched.
+    exec(compile("\n".join([f"def __init__({signature}):", *lines]), __file__, "exec"), namespace)
     cls.__init__ = namespace["__init__"]
     cls.__init__(self, *args, **values)
+
+
+def _number(name: str, value: Any, what: str) -> Any:
+    """A number of a foreign class (a tensor that holds one, NumPy's) as Python's."""
+    try:
+        if what in ("int", "tuple of ints"):
+            return operator.index(value)
+        if what == "float" and getattr(value, "shape", None) == ():
+            return float(value)
+    except (TypeError, RuntimeError):
+        pass
+    raise TypeError(f"argument '{name}' must be {what}, not {type(value).__name__}: {value!r:.80}")
 
 
 @attrs

@@ -58,6 +58,10 @@ class DeviceError(MonographError):
     """A device that is not here, or tensors on different devices."""
 
 
+class NoDataError(DeviceError, NotImplementedError):
+    """The values of a tensor on device meta are wanted: it has none."""
+
+
 class AutogradError(MonographError):
     """A gradient that cannot be had (freed graph, overwritten value, no grad_fn)."""
 

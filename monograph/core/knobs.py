@@ -60,6 +60,9 @@ pending_nodes = define_knob("pending_nodes", 4000, "evaluate by itself once so m
 pending_megabytes = define_knob("pending_megabytes", 512, "evaluate by itself once pending ops hold so many MiB of inputs")
 
 
+PLANNING = (target.variable, winograd.variable)  # what plans depend on besides their graph
+
+
 def planning() -> tuple[str, bool]:
     """What plans depend on besides their graph: part of the key under which a plan is kept."""
-    return target.get(), winograd.get()
+    return target.variable.get(), winograd.variable.get()

@@ -14,14 +14,16 @@ from typing import Any
 from monograph.core import knobs
 
 EAGER = knobs.eager.get()
+# Dead nodes that stay pending for long are moved from one generation of Python's collector to the next, which costs more than recording.
+ROOM = min(400, knobs.pending_nodes.get())
 
 
 class Now:
     """What is switched on in one thread."""
 
     __slots__ = (
-        "anomaly", "autocast", "capture", "grad", "inference", "lines", "pending", "pending_bytes", "sampling", "saving", "special",
-        "traced",
+        "anomaly", "autocast", "capture", "grad", "inference", "lines", "pending", "pending_bytes", "room", "sampling", "saving",
+        "special", "traced",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -34,6 +36,7 @@ class Now:
         self.traced = False  # a profiler asked
         self.saving: Any = None  # what hooks on saved tensors want called with every node on the tape, see autodiff/saving
         self.pending: list[Any] = []  # nodes recorded and not yet evaluated
+        self.room = ROOM  # so many may be pending before those that nobody holds any more are let go
         self.pending_bytes = 0  # bytes of new buffers that pending nodes may hold on to
         self.sampling = False  # samples are being made: one differs from the next, so small work is done without a plan
         self.special = EAGER  # recording is not all: anomaly mode, the eager knob, or the op reads memory that NumPy may change soon

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from monograph.core.errors import DimensionError, ShapeError
 from monograph.core.explain import broadcast_fix, explained, marked, reshape_fix
+from monograph.core.symbol import Sym
 
 Shape = tuple[Any, ...]
+PYTHONS = (int, tuple, list, type(None), Sym)
 
 
 def numel(shape: Shape) -> Any:
@@ -69,17 +72,34 @@ def broadcast_all(shapes: Sequence[Shape]) -> Shape:
 def normalize_dim(dim: int, ndim: int) -> int:
     """A dimension number made non-negative; raises DimensionError (an IndexError) when out of range. A 0-d tensor has dim 0 and -1."""
     n = max(ndim, 1)
+    if dim.__class__ is not int:
+        dim = operator.index(dim)
     if -n <= dim < n:
-        return dim + n if dim < 0 else int(dim)
+        return dim + n if dim < 0 else dim
     raise DimensionError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
 
 
 def normalize_dims(dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Dimension numbers made non-negative, sorted, unique; None or () means all of them."""
-    return _normalized(tuple(dims) if isinstance(dims, list) else dims, ndim)
+    return _normalized(tuple(dims) if isinstance(dims, list) else whole(dims), ndim)
 
 
-@lru_cache(2048)
+def whole(value: Any) -> Any:
+    """A whole number of a foreign class (NumPy's, a tensor of one integer) as Python's; what is no such number unchanged.
+
+    >>> import numpy
+    >>> whole((2, 3)), type(whole(numpy.int64(2)))
+    ((2, 3), <class 'int'>)
+    """
+    if value.__class__ in PYTHONS or not hasattr(value, "__index__"):
+        return value
+    try:
+        return operator.index(value)
+    except (TypeError, RuntimeError, ValueError):
+        return value
+
+
+@lru_cache(2048, typed=True)
 def _normalized(dims: Any, ndim: int) -> tuple[int, ...]:
     if dims is None:
         return tuple(range(ndim))

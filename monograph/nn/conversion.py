@@ -9,7 +9,7 @@ from monograph.core import dtype as dtypes
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DeviceError
 from monograph.core.modes import no_grad
-from monograph.nn.parameter import is_lazy
+from monograph.nn.parameter import Parameter, is_lazy
 from monograph.nn.registry import EPOCH
 from monograph.tensor import Tensor, empty
 
@@ -27,13 +27,15 @@ class Conversion:
     children: Callable[[], Any]
 
     def _apply(self: SelfModule, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SelfModule:
-        """Replaces the value of every parameter, its gradient, and every buffer by `fn` of it; parameters keep their identity."""
+        """Replaces the value of every parameter, its gradient, and every buffer by `fn` of it; parameters keep their identity on a
+        device, and are others on another.
+        """
         if recurse:
             for module in self.children():
                 module._apply(fn)
         EPOCH.value += 1
         with no_grad():
-            for parameter in self._parameters.values():
+            for name, parameter in list(self._parameters.items()):
                 if parameter is None:
                     continue
                 if is_lazy(parameter):
@@ -41,7 +43,10 @@ class Conversion:
                     continue
                 changed = fn(parameter)
                 gradient = parameter.grad
-                if changed is not parameter:
+                if changed.device != parameter.device:
+                    moved = self._parameters[name] = Parameter(changed, parameter.requires_grad)
+                    moved.grad = None if gradient is None else fn(gradient)
+                elif changed is not parameter:
                     parameter.grad = None
                     parameter.data = changed
                     if gradient is not None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from monograph.ops import einsum
 from monograph.ops.activation import (
-    addcdiv, addcmul, celu, clamp, elu, gelu, hardsigmoid, hardswish, hardtanh, leaky_relu, lerp, log_sigmoid, mish, relu6, selu, silu,
-    softplus, softsign, tanhshrink,
+    addcdiv, addcmul, celu, clamp, elu, gaussian_gate, gelu, hardsigmoid, hardswish, hardtanh, leaky_relu, lerp, log_sigmoid, mish, relu6,
+    selu, silu, softplus, softsign, tanhshrink,
 )  # fmt: skip
 from monograph.ops.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from monograph.ops.attention import scaled_dot_product_attention
@@ -54,8 +54,8 @@ __all__ = [
     "conv_backward_input", "conv_backward_weight", "conv_transpose", "copysign", "cos", "cosh", "cross_entropy_probs", "cummax",
     "cummin", "cumprod", "cumsum", "detach", "diagonal", "div", "dot", "dropout", "einsum", "elu", "embedding", "eq", "erf", "erfc",
     "erfinv", "exp", "exp2", "expand", "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "frexp", "full",
-    "gather", "gcd", "ge", "gelu", "group_norm", "gt", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "hypot", "index_add",
-    "index_put", "index_select", "isfinite", "isinf", "isnan", "kl_div", "l1_loss", "layer_norm", "le", "leaf", "leaky_relu",
+    "gather", "gaussian_gate", "gcd", "ge", "gelu", "group_norm", "gt", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "hypot",
+    "index_add", "index_put", "index_select", "isfinite", "isinf", "isnan", "kl_div", "l1_loss", "layer_norm", "le", "leaf", "leaky_relu",
     "left_shift", "lerp", "linear", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logcumsumexp", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "matmul", "max_pool", "max_pool_backward", "maximum", "mean",
     "minimum", "mish", "mse_loss", "mul", "ne", "neg", "nextafter", "nll_loss", "nonzero_divisor", "one_hot", "outer", "pad", "permute",

@@ -147,7 +147,7 @@ def _bounded(x: Any, low: float | None, high: float | None) -> Any:
 def _gelu(a: GeluAttrs, x: Any) -> Any:
     if a.approximate == "tanh":
         return x * 0.5 * (tanh((x * x * x * TANH_CUBE + x) * TANH_SCALE) + 1)
-    return x * 0.5 * (erf(x * ROOT_HALF) + 1)
+    return x * gaussian_gate(x)
 
 
 def _gelu_slope(g: Any, a: GeluAttrs, x: Any) -> Any:
@@ -155,7 +155,7 @@ def _gelu_slope(g: Any, a: GeluAttrs, x: Any) -> Any:
         x2 = x * x
         t = tanh((x2 * TANH_CUBE + 1) * x * TANH_SCALE)
         return g * ((t + 1) * 0.5 + x * (1 - t * t) * (x2 * (3 * TANH_CUBE) + 1) * (TANH_SCALE / 2))
-    return g * ((erf(x * ROOT_HALF) + 1) * 0.5 + x * exp(x * x * -0.5) * (1 / ROOT_TWO_PI))
+    return g * (gaussian_gate(x) + x * exp(x * x * -0.5) * (1 / ROOT_TWO_PI))
 
 
 def _gelu_numpy(a: GeluAttrs, x: np.ndarray) -> np.ndarray:
@@ -193,6 +193,10 @@ def _mish_slope(g: Any, a: Any, x: Any) -> Any:
     return g * (x * sigmoid(x) * (1 - t * t) + t)
 
 
+gaussian_gate = _activation(
+    "gaussian_gate", lambda a, x: (erf(x * ROOT_HALF) + 1) * 0.5, lambda g, a, x: g * exp(x * x * -0.5) * (1 / ROOT_TWO_PI),
+    lambda a, x: 0.5 * (1 + rm.erf(x * ROOT_HALF)), doc="The normal distribution function to the last bits of 1: gelu(x) / x.",
+)  # fmt: skip
 gelu = _activation("gelu", _gelu, _gelu_slope, _gelu_numpy, GeluAttrs, (GeluAttrs("none"), GeluAttrs("tanh")), check=_check_gelu, more=(
     Sample((np.ones(2),), GeluAttrs("fast"), error=MonographError, match="must be either none or tanh, got 'fast'"),
 ))  # fmt: skip
@@ -327,11 +331,11 @@ relu6 = _activation(
     away_from=0.0, traits=(Trait.IDEMPOTENT,),
 )  # fmt: skip
 hardsigmoid = _activation(
-    "hardsigmoid", lambda a, x: _bounded(x + 3, 0, 6) / 6,
+    "hardsigmoid", lambda a, x: _bounded(x + 3, 0, 6) * (1 / 6),
     lambda g, a, x: _strictly_inside(g / 6, x, -3, 3), lambda a, x: np.clip(x + 3, 0, 6) / 6,
 )  # fmt: skip
 hardswish = _activation(
-    "hardswish", lambda a, x: x * _bounded(x + 3, 0, 6) / 6, _hardswish_slope, lambda a, x: x * np.clip(x + 3, 0, 6) / 6
+    "hardswish", lambda a, x: x * (_bounded(x + 3, 0, 6) * (1 / 6)), _hardswish_slope, lambda a, x: x * np.clip(x + 3, 0, 6) / 6
 )
 
 

@@ -21,6 +21,7 @@ from monograph.ops.index import index_select
 from monograph.ops.pool import avg_pool, max_pool, max_pool_backward
 from monograph.ops.precision import half_in_single, narrow, widen
 from monograph.ops.reduce import argmax
+from monograph.ops.reduce import mean as mean_dims
 from monograph.ops.reduce import sum as sum_dims
 from monograph.ops.scattering import gather
 from monograph.ops.source import arange, constant, project
@@ -122,6 +123,8 @@ def _adaptive_avg_pool(a: AdaptivePoolAttrs, x: Node) -> Node:
         nothing = sum_dims(x, dims=tuple(range(len(lead), len(x.shape))), keepdim=True)
         empty = tuple(0 if o == 0 else 1 for o in out)
         return expand(expand(nothing, shape=(*lead, *empty)), shape=(*lead, *out))
+    if all(o == 1 for o in out):
+        return narrow(mean_dims(widen(x), dims=tuple(range(len(lead), len(x.shape))), keepdim=True), x.dtype)
     even = _even(spatial, out)
     if even is not None:
         return avg_pool(x, **even)

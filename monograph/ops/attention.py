@@ -14,7 +14,7 @@ from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape, broadcast
 from monograph.graph.node import Node
-from monograph.graph.op import Family, Sample, define
+from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
 from monograph.ops.broadcasting import sum_to
 from monograph.ops.compare import eq, ge
 from monograph.ops.contraction import matmul, transpose_last
@@ -23,7 +23,7 @@ from monograph.ops.norm import must_float
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import amax
 from monograph.ops.reduce import sum as sum_dims
-from monograph.ops.source import arange, constant, detach
+from monograph.ops.source import arange, constant, detach, project
 from monograph.ops.views import reshape
 
 MINUS_INFINITY = float("-inf")
@@ -104,6 +104,19 @@ def _attention(a: AttentionAttrs, q: Node, k: Node, v: Node, mask: Node | None =
 
 
 def _attention_gradient(g: Node, y: Node, a: AttentionAttrs, q: Node, k: Node, v: Node, mask: Node | None = None) -> list[Node | None]:
+    wide = q.dtype is k.dtype is v.dtype and q.dtype.itemsize >= 4
+    if wide and q.shape[:-2] == k.shape[:-2] == v.shape[:-2] == y.shape[:-2]:
+        # One op, so that a target can compute it without ever holding the weights.
+        whole = attention_backward(g, y, q, k, v, *(() if mask is None else (mask,)), **dict(a.items()))
+        grads: list[Node | None] = [project(whole, index=i) for i in range(3)]
+        if mask is not None:
+            grads.append(None if mask.dtype is bool_ else _scores_gradient(g, y, a, q, k, v, mask)[3])
+        return grads
+    return _scores_gradient(g, y, a, q, k, v, mask)
+
+
+def _scores_gradient(g: Node, y: Node, a: AttentionAttrs, q: Node, k: Node, v: Node, mask: Node | None) -> list[Node | None]:
+    """The gradients of query, key, value (and of a mask, if there is one) in simpler ops."""
     g, wide_q, wide_k, wide_v = widen(g), widen(q), widen(k), widen(v)
     weights = attention_weights(a, wide_q, wide_k, mask)
     gv = matmul(transpose_last(weights), g)
@@ -171,4 +184,57 @@ scaled_dot_product_attention = define(
     "scaled_dot_product_attention", family=Family.ATTENTION, attrs=AttentionAttrs, infer=_attention_type, decompose=_attention,
     vjp=_attention_gradient, reference=_attention_reference, samples=_attention_samples,
     doc="softmax(q @ k.T * scale + mask) @ v; a bool mask is True where a key takes part.",
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- its gradient
+
+
+def _backward_type(a: AttentionAttrs, g: Any, y: Any, q: Any, k: Any, v: Any, mask: Any = None) -> tuple[Any, Any]:
+    shape, d = _attention_type(a, q, k, v, mask)
+    for name, x in (("gradient", g), ("result", y)):
+        if x.shape != shape or x.dtype is not d:
+            raise ShapeError(f"attention_backward: the {name} should be {d.name}{list(shape)}, got {x.dtype.name}{list(x.shape)}")
+    return ((q.shape, d), (k.shape, d), (v.shape, d)), None
+
+
+def _backward(a: AttentionAttrs, g: Node, y: Node, q: Node, k: Node, v: Node, mask: Node | None = None) -> tuple[Node, ...]:
+    found = _scores_gradient(g, y, a, q, k, v, mask)
+    return tuple(x for x in found[:3] if x is not None)
+
+
+def _backward_reference(
+    a: AttentionAttrs, g: np.ndarray, y: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
+    wide_g, wide_q, wide_k, wide_v = (x.astype(np.float64) for x in (g, q, k, v))
+    identity = np.broadcast_to(np.eye(k.shape[-2]), (*k.shape[:-1], k.shape[-2]))
+    weights = _attention_reference(a, wide_q, wide_k, identity, mask)
+    pulled = np.matmul(wide_g, np.swapaxes(wide_v, -1, -2)) - np.sum(wide_g * y.astype(np.float64), axis=-1, keepdims=True)
+    scores = weights * pulled * attention_scale(a, q)
+    turned = np.swapaxes(scores, -1, -2)
+    found = np.matmul(scores, wide_k), np.matmul(turned, wide_q), np.matmul(np.swapaxes(weights, -1, -2), wide_g)
+    return tuple(x.astype(q.dtype) for x in found)
+
+
+def _backward_samples() -> Iterable[Sample]:
+    draw = np.random.default_rng(12)
+
+    def some(*shapes: Shape) -> tuple[np.ndarray, ...]:
+        return tuple(draw.standard_normal(s) for s in shapes)
+
+    def sample(q: Shape, k: Shape, v: Shape, a: AttentionAttrs, mask: np.ndarray | None = None) -> Sample:
+        inputs = some(q, k, v)
+        y = _attention_reference(a, *inputs, mask)
+        return Sample((*some(y.shape), y, *inputs, *(() if mask is None else (mask,))), a)
+
+    yield sample((2, 4), (3, 4), (3, 2), AttentionAttrs())
+    yield sample((2, 3, 4), (2, 3, 4), (2, 3, 4), AttentionAttrs(is_causal=True, scale=0.3))
+    yield sample((2, 2, 3), (2, 3, 3), (2, 3, 2), AttentionAttrs(has_mask=True), np.array([[True, False, True], [True, True, False]]))
+    q, k, v, g = some((3, 4), (5, 4), (5, 2), (3, 3))
+    yield Sample((g, g, q, k, v), AttentionAttrs(), error=ShapeError, match="the gradient should be float64")
+
+
+attention_backward = define(
+    "attention_backward", family=Family.ATTENTION, attrs=AttentionAttrs, infer=_backward_type, decompose=_backward, vjp=VIA_DECOMPOSITION,
+    reference=_backward_reference, samples=_backward_samples, doc="The gradients of scaled_dot_product_attention's query, key and value.",
 )  # fmt: skip

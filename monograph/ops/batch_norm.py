@@ -169,8 +169,14 @@ def _inference_type(a: BatchNormAttrs, x: Any, mean: Any, variance: Any, *parame
 
 
 def _inference(a: BatchNormAttrs, x: Node, mean: Node, variance: Node, *parameters: Node) -> Node:
-    n = len(x.shape)
-    return narrow(_scaled(a, widen(x) - per_channel(widen(mean), n), widen(variance), parameters, n), x.dtype)
+    n, (weight, bias) = len(x.shape), affine(a, parameters)
+    if bias is None:
+        return narrow(_scaled(a, widen(x) - per_channel(widen(mean), n), widen(variance), parameters, n), x.dtype)
+    # With a bias everything that does not depend on x is two numbers a channel.
+    factor = rsqrt(widen(variance) + a.eps)
+    factor = factor if weight is None else factor * widen(weight)
+    shift = widen(bias) - widen(mean) * factor
+    return narrow(widen(x) * per_channel(factor, n) + per_channel(shift, n), x.dtype)
 
 
 def _inference_gradient(g: Node, y: Node, a: BatchNormAttrs, x: Node, mean: Node, variance: Node, *parameters: Node) -> list[Node | None]:

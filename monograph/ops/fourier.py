@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import Attrs, Size, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DTypeError, ShapeError
 from monograph.core.shape import Shape
@@ -37,7 +37,7 @@ class RealFftAttrs(Attrs):
     """One dimension, its length in real values, sign and scale; bins that count twice are multiplied by 2 ** doubled (-1, 0 or 1)."""
 
     dim: int
-    length: Any
+    length: Size
     forward: bool = True
     scale: str = "none"
     doubled: int = 0

@@ -18,7 +18,7 @@ from monograph.core.explain import channel_fix, explained, marked
 from monograph.core.shape import Shape, numel
 from monograph.graph.node import Node
 from monograph.graph.op import VIA_DECOMPOSITION, Family, Sample, define
-from monograph.ops.elementwise import exp, log, rsqrt, square
+from monograph.ops.elementwise import exp, log, reciprocal, rsqrt, square
 from monograph.ops.precision import narrow, widen
 from monograph.ops.reduce import amax
 from monograph.ops.reduce import mean as mean_dims
@@ -71,7 +71,8 @@ def _softmax(a: SoftmaxAttrs, x: Node) -> Node:
         return x
     dims, wide = _along(x, a.dim), widen(x)
     e = exp(wide - amax(wide, dims=dims, keepdim=True))
-    return narrow(e / sum_dims(e, dims=dims, keepdim=True), x.dtype)
+    # One division a row: the sum is at least 1, so that its reciprocal is a factor like any other.
+    return narrow(e * reciprocal(sum_dims(e, dims=dims, keepdim=True)), x.dtype)
 
 
 def _softmax_gradient(g: Node, y: Node, a: SoftmaxAttrs, x: Node) -> list[Node | None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import Attrs, Size, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float16, float32, float64, int64
 from monograph.core.errors import ArgumentError, DTypeError, ShapeError
@@ -52,7 +52,7 @@ class IntegersAttrs(Attrs):
 class PermutationAttrs(Attrs):
     """The numbers 0 ... n - 1."""
 
-    n: Any
+    n: Size
 
 
 @attrs

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import Attrs, Size, attrs
 from monograph.core.dtype import int64
 from monograph.core.errors import DTypeError
 from monograph.graph.node import Node
@@ -32,7 +32,7 @@ class SortAttrs(Attrs):
 class TopkAttrs(Attrs):
     """The k greatest (or least) along `dim`, in order."""
 
-    k: Any
+    k: Size
     dim: int
     largest: bool = True
 

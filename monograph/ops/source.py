@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import Attrs, Size, attrs
 from monograph.core.dtype import dtype as DType
 from monograph.core.dtype import float32, int64
 from monograph.core.errors import ShapeError
@@ -51,7 +51,7 @@ class ArangeAttrs(Attrs):
 
     start: Any
     step: Any
-    length: Any
+    length: Size
     dtype: DType
 
 
@@ -222,7 +222,7 @@ def number(value: Any, dtype: DType, provider: Callable[[], Any] | None = None) 
 
 def constant(value: Any, dtype: DType, shape: Shape = ()) -> Node:
     """A value that is part of the program's structure (0, 1, 0.5 ...)."""
-    return record(full, (), FullAttrs(shape, value, dtype))
+    return record(full, (), full.intern({"shape": shape, "value": value, "dtype": dtype}))
 
 
 def zeros_like(x: Node) -> Node:

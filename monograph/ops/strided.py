@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.core.attrs import Attrs, attrs
+from monograph.core.attrs import Attrs, Size, attrs
 from monograph.core.dtype import int64
 from monograph.core.errors import ShapeError
 from monograph.core.shape import Shape, numel
@@ -26,7 +26,7 @@ class StridedAttrs(Attrs):
 
     shape: tuple[Any, ...]
     strides: tuple[Any, ...]
-    offset: Any = 0
+    offset: Size = 0
 
 
 def _type(a: StridedAttrs, x: Any) -> tuple[Shape, Any]:

@@ -103,7 +103,7 @@ DOCS = {
     "atleast_1d": "Tensors with at least one dimension.",
     "atleast_2d": "Tensors with at least two dimensions.",
     "atleast_3d": "Tensors with at least three dimensions.",
-    "broadcast_shapes": "The common shape of several shapes.",
+    "broadcast_shapes": "The common shape of several shapes; a number is a shape of one dimension.",
     "broadcast_to": "A view expanded to `size`.",
     "clamp_max": "Limits every element from above.",
     "clamp_min": "Limits every element from below.",

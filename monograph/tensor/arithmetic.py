@@ -191,8 +191,8 @@ _infinite("isneginf", -math.inf)
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:  # noqa: A002
-    """The p-norm of input - other."""
-    return F["norm"](_floating(F["sub"](input, other)), p)
+    """The p-norm of input - other, which is floating or complex."""
+    return F["norm"](F["sub"](input, other), p)
 
 
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:  # noqa: A002

@@ -69,6 +69,9 @@ def _fixed(name: str, na: int, nb: int) -> Any:
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """All products of the elements of two vectors."""
+    for what, x in (("self", input), ("vec2", vec2)):
+        if x.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {what}, but got {x.ndim}-D")
     a, b = METHODS["unsqueeze"](input, 1), METHODS["unsqueeze"](vec2, 0)
     return FUNCTIONS["mul"](a, b, out=out)
 
@@ -156,6 +159,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, out: Tensor | None = None) -> Te
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of several matrices, from the left."""
+    for m in matrices:
+        if m.ndim != 2:
+            raise RuntimeError(f"Tensor dimension is {m.ndim}, expected 2 instead.")
     result = matrices[0]
     for m in matrices[1:]:
         result = matmul(result, m)
@@ -164,6 +170,8 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
 
 def trace(input: Tensor) -> Tensor:  # noqa: A002
     """The sum of a matrix's diagonal."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"trace(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if input.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
     return FUNCTIONS["sum"](METHODS["diagonal"](input))

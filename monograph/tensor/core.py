@@ -8,6 +8,7 @@ but not history (`detach()`, `.data`) are *twins*: bases that follow each other'
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ from monograph.autodiff import vjp
 from monograph.core.attrs import NO_ATTRS
 from monograph.core.dtype import bool_
 from monograph.core.dtype import dtype as DType
-from monograph.core.errors import AutogradError, DTypeError, ShapeError
+from monograph.core.errors import AutogradError, DeviceError, DTypeError, NoDataError, ShapeError
 from monograph.core.modes import MODES
 from monograph.core.shape import contiguous_strides, numel
-from monograph.graph.node import Node, record, topological
-from monograph.graph.op import OpDef, Trait
+from monograph.graph.node import OVERWRITTEN, Node, record, topological
+from monograph.graph.op import OpDef
 from monograph.ops import elementwise, movement, source
 from monograph.ops.complex_parts import bitcast
 from monograph.runtime.regions import Region
@@ -29,7 +30,16 @@ from monograph.tensor.device import CPU, META, Device
 from monograph.tensor.size import Size
 
 meta_nodes: weakref.WeakSet[Node] = weakref.WeakSet()  # the values of tensors made on device meta: never computed
+NO_DATA = "Cannot copy out of meta tensor; no data! Make it with to_empty() or empty_like(..., device='cpu') on a device that has memory."
 Step = tuple[OpDef, Any]
+# References to a view that is an argument and nothing else, and to the base that nobody but this view knows, as counted below.
+ONLY_GIVEN, ONLY_BASE = 4, 3
+
+
+def _without_data(node: Node) -> bool:
+    """Whether the value follows from a tensor on device meta."""
+    return node.value is None and any(n in meta_nodes for n in topological([node], lambda n: n.value is not None))
+
 
 
 if TYPE_CHECKING:
@@ -147,9 +157,8 @@ class Tensor(Declared):
     def device(self) -> Device:
         """Where the tensor lives. What is computed from a meta tensor is on device meta too."""
         base = self if self._base is None else self._base
-        if meta_nodes and base._device is CPU and base._node.value is None:
-            if any(n in meta_nodes for n in topological([base._node], lambda n: n.value is not None)):
-                return META
+        if meta_nodes and base._device is CPU and _without_data(base._node):
+            return META
         return base._device
 
     @property
@@ -226,12 +235,14 @@ class Tensor(Declared):
             special.written(self)
         if base is None:
             old = self._node
-            if Trait.VIEW in new.op.traits:  # a stored value is no view of what it was computed from (writes to that are not writes to it)
+            if meta_nodes.data:  # type: ignore[attr-defined]  # the set inside: whether it is empty costs no call
+                new = self._for_device(new)
+            if new.op.is_view:  # a stored value is no view of what it was computed from (writes to that are not writes to it)
                 new = record(source.clone, (new,))
             if not self._silent:
-                vjp.overwritten.add(old)
+                old.marks |= OVERWRITTEN
                 if self._leaf is not None:
-                    vjp.overwritten.add(self._leaf)
+                    self._leaf.marks |= OVERWRITTEN
             self._node = new
             self._leaf = None
             self._version_count += 1
@@ -253,6 +264,14 @@ class Tensor(Declared):
         base._write(current)
         return self
 
+    def _for_device(self, new: Node) -> Node:
+        """What is stored when `new` is written: on device meta there is nothing to store, and what comes from there has no data."""
+        if self.device is META:
+            return new if _without_data(new) else record(source.clone, (self._node,))
+        if _without_data(new):
+            raise NoDataError(NO_DATA)
+        return new
+
     def _on_tape(self, new: Node) -> Node:
         """`new`, on the tape if what it overwrites is: a tensor with history keeps requires_grad, whatever is written over it."""
         root = self._node if self._base is None else self._base._node
@@ -273,13 +292,15 @@ class Tensor(Declared):
             alive.append(reference)
             if twin is not self:
                 if not self._silent and not twin._silent:
-                    vjp.overwritten.add(twin._node)
+                    twin._node.marks |= OVERWRITTEN
                     if twin._leaf is not None:
-                        vjp.overwritten.add(twin._leaf)
+                        twin._leaf.marks |= OVERWRITTEN
                 twin._node = _revalued(twin._node, plain) if twin._node.requires_grad else plain
                 twin._leaf = None
                 twin._version_count += 1
         self._twins[:] = alive  # type: ignore[index]
+        if len(alive) == 1:  # itself
+            self._twins = None
 
     def _twin(self, silent: bool) -> Tensor:
         """A tensor of the same memory without history."""
@@ -322,26 +343,58 @@ class Tensor(Declared):
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"Tensor.data is set to a Tensor, got {type(value).__name__}")
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if meta_nodes and self.device is not value.device:
+            raise DeviceError(
+                "Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type: one is on "
+                f"device {self.device}, the other on {value.device}"
+            )
+        if value.dtype.kind not in "fc" and self.requires_grad:
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         if MODES.capture is not None:
             MODES.capture.read((value,))
             MODES.capture.written(self)
+        elif value._base is not None and value is not self and value._is_seen_by_others_than(self):
+            self._become_part(value)
+            return
         if self._base is not None:
             self._base, self._steps, self._seen = None, (), None
         node = value._node if value._simple else value._read()
-        self._node = node if not node.requires_grad else record(source.detach, (node,))
+        node = node if not node.requires_grad else record(source.detach, (node,))
+        old = self._node
+        if old is not None and old.requires_grad and not self._leaf_flag and old.shape == node.shape and old.dtype is node.dtype:
+            node = _revalued(old, node)  # another value in the middle of a graph: gradients go on to where the old one came from
+        self._node = node
         self._leaf = None
         self._version_count += 1
         self._shared = value._shared if value._base is None else None
         self._simple = not self._leaf_flag and self._shared is None
-        if self._twins is not None:
-            self._twins[:] = [r for r in self._twins if r() is not self]
-            self._twins = None
+        self._leave_twins()
         if value._base is None:
             if value._twins is None:
                 value._twins = [weakref.ref(value)]
             self._twins = value._twins
             self._twins.append(weakref.ref(self))
+
+    def _is_seen_by_others_than(self, taker: Tensor) -> bool:
+        """Of a view that somebody is about to take over: whether another tensor shows its memory, too."""
+        base: Any = self._base
+        if sys.getrefcount(self) > ONLY_GIVEN or sys.getrefcount(base) > ONLY_BASE or base._shared is not None:
+            return True
+        return any((twin := t()) is not None and twin is not base and twin is not taker for t in base._twins or ())
+
+    def _become_part(self, view: Tensor) -> None:
+        """Shows the memory that `view` shows from now on: one parameter of many in a buffer, say. Writes reach the whole."""
+        base: Any = view._base
+        self._leave_twins()
+        self._base, self._steps = base._twin(silent=True), view._steps
+        self._node, self._simple, self._shared = None, False, None
+        self._leaf = self._seen = self._via = self._above = None
+
+    def _leave_twins(self) -> None:
+        if self._twins is not None:
+            self._twins[:] = [r for r in self._twins if r() is not self]
+            self._twins = None
 
     # ---- gradients ----
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from monograph.autodiff.vjp import gradients, in_place
+from monograph.autodiff.vjp import gradients
 from monograph.core import dtype as dtypes
 from monograph.core import knobs
 from monograph.core.attrs import NO_ATTRS
@@ -21,7 +21,7 @@ from monograph.core.live_number import LiveNumber
 from monograph.core.modes import EAGER, MODES
 from monograph.core.symbol import Sym
 from monograph.engine import evaluator
-from monograph.graph.node import Node, provenance, record, value_checks_pending
+from monograph.graph.node import IN_PLACE, Node, provenance, record, value_checks_pending
 from monograph.graph.op import OpDef
 from monograph.ops import elementwise, reduce, source
 from monograph.tensor.autocasting import MIXED, cast_inputs, mixed
@@ -57,7 +57,7 @@ def apply(op: OpDef, *tensors: Tensor, **attrs: Any) -> Any:
         for part in parts:
             recorded(part)
         return tuple([wrap(part) for part in parts])
-    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+    if now.special or len(now.pending) > now.room or now.pending_bytes > PENDING_BYTES:
         recorded(node)
     t = _new(Tensor)
     t._node = node
@@ -85,7 +85,9 @@ def recorded(node: Node) -> None:
     now = MODES.now
     if now.anomaly or EAGER:
         evaluator.evaluate_now(node)
-    elif now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+    elif now.special or len(now.pending) > now.room or now.pending_bytes > PENDING_BYTES:
+        if not now.special and now.pending_bytes <= PENDING_BYTES and evaluator.make_room(PENDING_NODES):
+            return
         now.special = False
         evaluator.relieve(node)
 
@@ -148,6 +150,22 @@ def _joined(value: Any, like: DType) -> DType:
     """The dtype in which a Python number joins a tensor of dtype `like`."""
     own = of_scalar(value)
     return like if category(own) <= category(like) else own
+
+
+EXACT = frozenset(("pow", "clamp", "where"))  # of their numbers torch asks that they fit
+
+
+def _wrapped(value: Any, like: DType, name: str) -> Node:
+    """A number that does not fit into a tensor's dtype as torch's operators take it: with as many of its bits as there are. Raises
+    OverflowError for one that has more than 64.
+    """
+    if name in EXACT or not isinstance(value, int | np.integer):
+        return scalar_node(value, like)
+    if not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError(f"int too big to convert: {value} meets a tensor of {like.name} in {name}()")
+    bits = 8 * like.itemsize
+    low = int(value) & ((1 << bits) - 1)
+    return scalar_node(low - (1 << bits) if like.kind == "i" and low >> (bits - 1) else low, like)
 
 
 def in_range(value: int, d: DType) -> int:
@@ -243,14 +261,20 @@ def operands(a: Any, b: Any, name: str) -> tuple[Node, Node]:
         elif isinstance(b, SCALAR_TYPES):
             if name in TENSORS_ONLY:
                 raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {type(b).__name__}")
-            nb = scalar_node(b, na.dtype)
+            try:
+                nb = scalar_node(b, na.dtype)
+            except RuntimeError:
+                nb = _wrapped(b, na.dtype, name)
         else:
             nb = _array_like(b, name)
     elif isinstance(a, SCALAR_TYPES):
         if name in TENSOR_FIRST:
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}")
         nb = read(b)
-        na = scalar_node(a, nb.dtype)
+        try:
+            na = scalar_node(a, nb.dtype)
+        except RuntimeError:
+            na = _wrapped(a, nb.dtype, name)
     else:
         na, nb = _array_like(a, name), read(b)
     return (na, nb) if na.dtype is nb.dtype else _of_one_dtype(na, nb)
@@ -289,7 +313,7 @@ def emit(op: OpDef, *nodes: Node, **attrs: Any) -> Tensor:
     if now.autocast is not None:
         nodes = cast_inputs(op, nodes, now.autocast)
     node = record(op, nodes, op.intern(attrs) if attrs else NO_ATTRS)
-    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+    if now.special or len(now.pending) > now.room or now.pending_bytes > PENDING_BYTES:
         recorded(node)
     t = _new(Tensor)
     t._node = node
@@ -322,7 +346,10 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
         raise ShapeError(f"output with shape {list(old.shape)} doesn't match the broadcast shape {list(node.shape)} ({name})")
     if now.grad and not node.requires_grad:
         node = tensor._on_tape(node)
-    in_place.add(node)
+    if not node.inputs or node.inputs[0] is old:
+        node.marks |= IN_PLACE
+    else:
+        _mark_parts(node, old)
     if value_checks_pending():
         root = tensor if base is None else base
         before = root._node
@@ -330,9 +357,23 @@ def store(tensor: Tensor, node: Node, name: str) -> Tensor:
         note_write(root, before)
     else:
         tensor._write(node)
-    if now.special or len(now.pending) > PENDING_NODES or now.pending_bytes > PENDING_BYTES:
+    if now.special or len(now.pending) > now.room or now.pending_bytes > PENDING_BYTES:
         recorded(node)
     return tensor
+
+
+def _mark_parts(node: Node, old: Node) -> None:
+    """Marks the nodes of an in-place op that is made of several: those that read the value which it writes over."""
+    seen, waiting = 0, [node]
+    while waiting and seen < PARTS:
+        part = waiting.pop()
+        seen += 1
+        if part is node or (part.inputs and part.inputs[0] is old):
+            part.marks |= IN_PLACE
+        waiting += [i for i in part.inputs if i is not old and i.value is None]
+
+
+PARTS = 16  # nodes of an in-place op that are looked at
 
 
 def live(provider: Callable[[], Any], dtype: DType = float32) -> Tensor:

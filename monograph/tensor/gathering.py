@@ -8,10 +8,10 @@ import numpy as np
 
 from monograph.core import dtype as dtypes
 from monograph.core.errors import DimensionError
-from monograph.core.shape import broadcast_all, normalize_dim
+from monograph.core.shape import broadcast_all, normalize_dim, numel
 from monograph.graph.node import Node
 from monograph.ops import index as index_ops
-from monograph.ops import movement
+from monograph.ops import movement, source
 from monograph.tensor.core import Tensor
 from monograph.tensor.creation import from_host
 from monograph.tensor.delivery import deliver, keep_apart, takes_out
@@ -34,7 +34,11 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
     x = read(input)
     if out is not None:
         keep_apart(out, input, index)
-    return deliver(emit(index_ops.gather, x, _index_node(index, "gather"), dim=normalize_dim(dim, len(x.shape))), out, exact=True)
+    i, d = _index_node(index, "gather"), normalize_dim(dim, len(x.shape))
+    if 0 in i.shape and len(i.shape) != len(x.shape):  # nothing is asked for: of any number of dimensions
+        nothing = movement.slice(movement.reshape(x, shape=(numel(x.shape),)), starts=(0,), steps=(1,), lengths=(0,))
+        return deliver(emit(movement.reshape, nothing, shape=i.shape), out, exact=True)
+    return deliver(emit(index_ops.gather, x, i, dim=d), out, exact=True)
 
 
 def _source(src: Any, like: Node, i: Node, name: str) -> Node:
@@ -51,6 +55,8 @@ reduce: str | None = None) -> Tensor:  # noqa: A002
     """A copy with input[index[i][j]][j] = src[i][j] (dim 0); reduce "add" or "multiply" combines instead."""
     x = read(input)
     i = _index_node(index, "scatter")
+    if 0 in i.shape:
+        return emit(source.clone, x)
     s = _source(value if src is None else src, x, i, "scatter")
     d = normalize_dim(dim, len(x.shape))
     if reduce in ("add", "sum"):
@@ -64,6 +70,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor: 
     """A copy with src added at the indexed places."""
     x = read(input)
     i = _index_node(index, "scatter_add")
+    if 0 in i.shape:
+        return emit(source.clone, x)
     return emit(index_ops.scatter_add, x, i, _source(src, x, i, "scatter_add"), dim=normalize_dim(dim, len(x.shape)))
 
 
@@ -71,6 +79,8 @@ def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: 
     """A copy with src combined at the indexed places: sum, prod, mean, amax or amin."""
     x = read(input)
     i = _index_node(index, "scatter_reduce")
+    if 0 in i.shape:
+        return emit(source.clone, x)
     return emit(index_ops.scatter_reduce, x, i, read(src), dim=normalize_dim(dim, len(x.shape)), reduce=reduce, include_self=include_self)
 
 

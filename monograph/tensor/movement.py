@@ -148,6 +148,8 @@ def pad_node(x: Node, low: Sequence[int], high: Sequence[int], value: Any = 0) -
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     group = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
+    if bad := next((x for x in group if x.ndim > 1), None):
+        raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(bad.shape)}")
     shape = tuple(numel(shape_of(x)) for x in group)
     grids = [expand(reshape(x, tuple(-1 if j == i else 1 for j in range(len(group)))), shape) for i, x in enumerate(group)]
     if indexing == "xy" and len(group) > 1:
@@ -165,5 +167,5 @@ FUNCTIONS["diag"] = takes_out(FUNCTIONS["diag"])
 FUNCTIONS.update(
     cat=cat, concat=cat, concatenate=cat, stack=stack, meshgrid=meshgrid, atleast_1d=_at_least(1), atleast_2d=_at_least(2),
     atleast_3d=_at_least(3),
-    broadcast_shapes=lambda *shapes: Size(broadcast_all([tuple(s) for s in shapes])),
+    broadcast_shapes=lambda *shapes: Size(broadcast_all([(s,) if isinstance(s, int) else tuple(s) for s in shapes])),
 )  # fmt: skip

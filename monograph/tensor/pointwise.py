@@ -197,7 +197,19 @@ for _name in ("logical_and", "logical_or", "logical_xor"):
     _logical(_name, getattr(compare, _name))
 
 
-def _scaled(x: Node, alpha: Any) -> Node:
+def _scaled(name: str, x: Node, alpha: Any) -> Node:
+    if not isinstance(alpha, SCALAR_TYPES):
+        if not isinstance(alpha, Tensor) or alpha.shape or alpha.requires_grad:
+            raise TypeError(f"{name}(): argument 'alpha' must be Number, not {type(alpha).__name__}")
+        alpha = alpha.item()  # type: ignore[attr-defined]
+    kind = x.dtype.kind
+    if isinstance(alpha, bool) and kind != "b":
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and kind in "iub":
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(alpha, complex) and kind != "c":
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    alpha = bool(alpha) if kind == "b" else alpha
     return x if alpha == 1 else elementwise.mul(x, scalar_node(alpha, x.dtype))
 
 
@@ -209,8 +221,8 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
     [1.5, 2.5]
     """
     a, b = operands(input, other, "add")
-    if alpha != 1:
-        b = _scaled(b, alpha)
+    if alpha.__class__ is not int or alpha != 1:
+        b = _scaled("add", b, alpha)
     result = emit(elementwise.add if a.dtype.kind != "b" else compare.logical_or, a, b)
     return result if out is None else deliver(result, out)
 
@@ -227,8 +239,8 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
             "logical_xor() for the difference of two, or convert it first, e.g. mask.float()"
         )
     a, b = operands(input, other, "sub")
-    if alpha != 1:
-        b = _scaled(b, alpha)
+    if alpha.__class__ is not int or alpha != 1:
+        b = _scaled("sub", b, alpha)
     result = emit(elementwise.sub, a, b)
     return result if out is None else deliver(result, out)
 

@@ -45,6 +45,7 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both are the same elements of the same memory in the same order."""
     return (
         tuple(self.shape) == tuple(tensor.shape)
+        and bool(self.numel())  # type: ignore[attr-defined]  # no element, no memory
         and self.stride() == tensor.stride()  # type: ignore[attr-defined]
         and self.storage_offset() == tensor.storage_offset()  # type: ignore[attr-defined]
         and self.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()  # type: ignore[attr-defined]

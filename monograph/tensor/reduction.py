@@ -8,7 +8,8 @@ from typing import Any
 
 from monograph.core import dtype as dtypes
 from monograph.core.late import fetched
-from monograph.core.shape import normalize_dim, normalize_dims
+from monograph.core.shape import normalize_dim, normalize_dims, whole
+from monograph.core.symbol import Sym
 from monograph.graph.node import Node
 from monograph.graph.op import OpDef
 from monograph.ops import compare, elementwise, index, norm, reduce, scan, sort, source
@@ -314,6 +315,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     """(values, indices) of the k largest (or smallest) elements along `dim`, sorted."""
     x = read(input)
     d = normalize_dim(dim, len(x.shape))
+    if isinstance(k, bool) or not isinstance(k := whole(k), int | Sym):
+        raise TypeError(f"topk(): argument 'k' (position 2) must be int, not {type(k).__name__}")
     if not 0 <= k <= (x.shape[d] if x.shape else 1):
         raise RuntimeError(f"selected index k out of range: k={k} of {x.shape[d] if x.shape else 1} elements along dim {d}")
     return _pair(sort.topk, x, TopkResult, k=k, dim=d, largest=bool(largest))
@@ -322,11 +325,20 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 publish("topk", topk)
 
 
+def _median_of_nothing(input: Tensor) -> Tensor:
+    """NaN, or what a processor makes of it as a whole number."""
+    d = input.dtype
+    value = float("nan") if d.kind == "f" else dtypes.iinfo(d).min
+    return FUNCTIONS["full"]((), value, dtype=d)
+
+
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002
     """The lower median of all elements, or (values, indices) along `dim`."""
     if dim is None:
         flat = input.flatten()
         n = flat.numel()
+        if n == 0:
+            return _median_of_nothing(input)
         return sort_(flat).values[(n - 1) // 2]
     values, indices = sort_(input, dim)
     at = (input.shape[dim] - 1) // 2
@@ -350,6 +362,11 @@ def norm_(
 ) -> Tensor:  # noqa: A002
     """The vector p-norm over dimensions (all by default); "fro" is the 2-norm."""
     x = read(input)
+    if dtype is not None and x.dtype.kind in "fc" and dtypes.promote(x.dtype, dtype) is not dtype:
+        raise RuntimeError(
+            f"linalg.vector_norm: the dtype of the input ({x.dtype.name}) should be convertible without narrowing to the specified dtype "
+            f"({dtype.name})"
+        )
     x = cast_node(x, dtype) if dtype is not None else x
     if x.dtype.kind not in "fc":
         raise RuntimeError(f"norm(): expected a floating-point tensor, got {x.dtype.name}; use x.float()")

@@ -76,9 +76,13 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
             min, max = (b & 255 if b is not None and -256 <= b < 0 else b for b in (min, max))
         return deliver(apply(activation.clamp, input, min=min, max=max), out)
     result: Any = input
-    for bound, op in ((min, elementwise.maximum), (max, elementwise.minimum)):
+    for bound, within in ((min, compare.ge), (max, compare.le)):
         if bound is not None:
-            result = emit(op, *operands(result, bound, "clamp"))
+            x, limit = operands(result, bound, "clamp")
+            keep = within(x, limit)  # what lies on the bound is the input: its gradient is, too
+            if x.dtype.kind == "f":
+                keep = compare.logical_or(keep, compare.ne(x, x))
+            result = emit(elementwise.where, keep, x, limit)
     return deliver(result, out)
 
 

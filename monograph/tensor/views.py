@@ -8,7 +8,7 @@ from typing import Any
 from monograph.core.clashes import not_expandable
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, ShapeError
-from monograph.core.shape import broadcast_all, infer_reshape, normalize_dim, numel
+from monograph.core.shape import broadcast_all, infer_reshape, normalize_dim, numel, whole
 from monograph.ops import views as movement
 from monograph.ops.source import clone
 from monograph.tensor.core import Tensor, wrap
@@ -109,6 +109,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:  # noqa: A002
         drop = [i for i, n in enumerate(old) if n == 1]
     else:
         named = [normalize_dim(d, len(old)) for d in (dim if isinstance(dim, tuple | list) else (dim,))]
+        if len(set(named)) != len(named):
+            raise RuntimeError(f"dim {next(d for d in named if named.count(d) > 1)} appears multiple times in the list of dims")
         drop = [d for d in named if old and old[d] == 1]
     return apply_view(movement.reshape, input, shape=tuple(n for i, n in enumerate(old) if i not in drop))
 
@@ -189,6 +191,7 @@ def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, s
     old = shape_of(tensor)
     d = normalize_dim(dim, len(old))
     n = old[d]
+    split_size_or_sections = whole(split_size_or_sections)
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n):
@@ -210,6 +213,7 @@ def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, s
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:  # noqa: A002
     """At most `chunks` views of (nearly) equal length."""
+    chunks = whole(chunks)
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     n = shape_of(input)[normalize_dim(dim, input.ndim)]

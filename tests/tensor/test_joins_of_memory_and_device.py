@@ -87,3 +87,37 @@ def test_reflected_operators_called_by_hand() -> None:
     assert mg.Tensor.__rsub__(1, x) is NotImplemented and mg.Tensor.__rpow__(1, x) is NotImplemented
     with pytest.raises(AttributeError):
         mg.Tensor.__rtruediv__(1, x)
+
+
+def test_nothing_is_copied_out_of_device_meta() -> None:
+    x, meta = mg.ones(3), mg.zeros(3, device="meta")
+
+    def index(x: mg.Tensor) -> None:
+        x[:2] = meta[:2]
+
+    for write in (lambda: x.copy_(meta), lambda: index(x), lambda: x.view(3, 1).copy_(meta.view(3, 1))):
+        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
+            write()
+    for read in (meta.tolist, meta[0].item, lambda: (meta + 1).sum().item()):
+        with pytest.raises(NotImplementedError):
+            read()
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        x.data = meta
+    assert x.tolist() == [1.0, 1.0, 1.0] and x._version == 0
+
+
+def test_what_is_written_into_a_meta_tensor_is_not_kept() -> None:
+    x = mg.empty(3, device="meta")
+    x.copy_(mg.ones(3))
+    x.zero_()
+    x[0] = 2.0
+    assert x.is_meta and x.device.type == "meta" and x.shape == (3,)
+    module = mg.nn.Linear(2, 2, device="meta")
+    module.load_state_dict(mg.nn.Linear(2, 2).state_dict())
+    assert module.weight.is_meta
+    with pytest.raises(NotImplementedError, match="no data"):
+        module.to("cpu")
+    weight = module.weight
+    assert module.to_empty(device="cpu").weight.device.type == "cpu" and module.weight is not weight
+    module.load_state_dict(mg.nn.Linear(2, 2, device="cpu").state_dict(), assign=True)
+    assert module(mg.ones(2)).shape == (2,)

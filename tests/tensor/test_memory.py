@@ -30,9 +30,9 @@ def test_dead_intermediates_are_not_materialised() -> None:
     kept: list[int] = []
     original = evaluator.run
 
-    def spy(order: list[Any], outputs: list[Any]) -> None:
+    def spy(order: list[Any], outputs: list[Any]) -> Any:
         kept.append(len(outputs))
-        original(order, outputs)
+        return original(order, outputs)
 
     evaluator.run = spy
     try:
@@ -79,6 +79,8 @@ def test_history_goes_when_the_value_is_there() -> None:
 @pytest.mark.parametrize("pattern", ["chain", "two chains", "in place", "metrics", "nothing kept"])
 def test_loops_run_in_constant_memory(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "PENDING_NODES", 60)
+    monkeypatch.setattr(MODES.now, "room", 60)
+    monkeypatch.setattr(evaluator, "ROOM", 60)
 
     def loop(times: int) -> Any:
         x, y = mg.ones(256), mg.ones(300)
@@ -159,6 +161,8 @@ def test_deep_graphs_need_no_stack(target: str) -> None:
 
 def test_a_tape_past_the_limit_is_evaluated_once_per_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "PENDING_NODES", 100)
+    monkeypatch.setattr(MODES.now, "room", 100)
+    monkeypatch.setattr(evaluator, "ROOM", 100)
     calls = []
     original = evaluator.evaluate
     monkeypatch.setattr(evaluator, "evaluate", lambda wanted, sweep=False: (calls.append(sweep), original(wanted, sweep))[1])
