@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -128,20 +129,24 @@ class RandomKernel:
             return i.attrs[0] >= self.kept or not self.reduced
         return any(self.full(a) for a in i.args) or not self.reduced
 
-    def results(self, cuts: Sequence[int] = (), vector_bytes: int = 32, reference: bool = False) -> list[np.ndarray]:
-        """Runs on fresh copies of the outputs."""
+    def results(
+        self, cuts: Sequence[int] = (), vector_bytes: int = 32, reference: bool = False, stream: bool = False, off: int | None = None
+    ) -> list[np.ndarray]:
+        """Runs on fresh copies of the outputs, which begin `off` bytes beside a multiple of 64 (None: anywhere)."""
         memory = list(self.b.memory)
         for o in self.outputs:
             array, strides, extras = memory[o]
             # the same strides, in a block of memory of its own
             span = sum(max(0, (n - 1)) * abs(s) for n, s in zip(array.shape, array.strides, strict=True)) + array.itemsize
             below = sum(max(0, (n - 1)) * -s for n, s in zip(array.shape, array.strides, strict=True) if s < 0)
-            raw = np.full(span + 16, 0x33, np.uint8)
+            raw = np.full(span + 128, 0x33, np.uint8)
+            if off is not None:
+                below += -(raw.ctypes.data + below) % 64 + off
             memory[o] = (np.ndarray(array.shape, array.dtype, raw.data, below, array.strides), strides, extras)
         if reference:
             interpret(self.spec, self.sizes, memory)
         else:
-            run(self.spec, self.sizes, memory, cuts, vector_bytes)
+            run(replace(self.spec, stream=stream), self.sizes, memory, cuts, vector_bytes)
         return [memory[o][0] for o in self.outputs]
 
 
@@ -165,6 +170,15 @@ def test_random_kernels_match_the_interpreter(seed: int) -> None:
     cuts = [random.Random(seed).randint(0, count) for _ in range(3)]
     for got, once in zip(kernel.results(cuts), whole, strict=True):
         assert got.tobytes() == once.tobytes(), "the division of units shows in the result"
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6), off=st.sampled_from([0, 0, 32, 16, 8]))
+def test_storing_past_the_caches_changes_no_result(seed: int, off: int) -> None:
+    kernel = RandomKernel(seed)
+    cuts = [random.Random(seed).randint(0, units(kernel.spec, kernel.sizes)) for _ in range(2)]
+    for got, usual in zip(kernel.results(cuts, stream=True, off=off), kernel.results(), strict=True):
+        assert got.tobytes() == usual.tobytes()
 
 
 @settings(max_examples=40)

@@ -131,6 +131,15 @@ def test_log_sigmoid() -> None:
     _assert_close("log_sigmoid", run("log_sigmoid", x), _log_sigmoid(x.astype(np.longdouble)), x, 3.0)
 
 
+def test_gaussian_gate() -> None:
+    x = np.concatenate([np.linspace(-7, 7, 100_001), [1e30, -1e30, np.inf, -np.inf, 1e-45, 0.0]])
+    narrow = run("gaussian_gate", x.astype(np.float32))
+    assert np.abs(narrow - special.ndtr(x.astype(np.float32).astype(np.float64))).max() <= 1.8e-7
+    assert (narrow >= 0).all() and (narrow[x <= -5.6] == 0).all() and (narrow[x >= 5.6] == 1).all()
+    assert np.abs(run("gaussian_gate", x) - special.ndtr(x)).max() <= 3e-16
+    assert np.isnan(run("gaussian_gate", np.array([np.nan], np.float32))).all()
+
+
 def test_float32_trigonometry_of_huge_arguments() -> None:
     x = np.geomspace(1e5, 3e38, 20_000).astype(np.float32)
     for op in ("sin", "cos", "tan"):

@@ -390,7 +390,9 @@ LOOP_METADATA = """\
 !1 = distinct !{!1, !2}
 !2 = !{!"llvm.loop.vectorize.enable", i1 false}
 !3 = !{!"llvm.loop.unroll.disable"}
+!4 = !{i32 1}
 """
+STREAMED = ", !nontemporal !4"  # of a store: past the caches (it must be aligned)
 
 
 class Module:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from monograph.targets.llvm.convert import VALUE_TYPES, from_memory, to_memory
-from monograph.targets.llvm.ir import Fn, Val, element, lanes, size_of, vector
+from monograph.targets.llvm.ir import STREAMED, Fn, Val, element, lanes, size_of, vector
 
 MEMORY_TYPES = {**VALUE_TYPES, "bool": "i8"}
+SMALLEST_STREAMED, STREAM_ALIGNMENT = 16, 32  # bytes: of a register that can be stored past the caches; of what such stores ask for
 MOVED_AS = {"half": "i16", "bfloat": "i16"}  # processors that lack these types would convert them at every move
 
 
@@ -26,13 +27,15 @@ def load_each(f: Fn, addresses: list[Val], dtype: str) -> Val:
     return from_memory(f, f.cast("bitcast", x, vector(MEMORY_TYPES[dtype], len(addresses))), dtype)
 
 
-def store_lanes(f: Fn, x: Val, ptr: Val, dtype: str, stride: Val | None) -> None:
-    """Writes the lanes of x from `ptr` on; `stride` in bytes, None when the elements are adjacent."""
+def store_lanes(f: Fn, x: Val, ptr: Val, dtype: str, stride: Val | None, stream: bool = False) -> None:
+    """Writes the lanes of x from `ptr` on; `stride` in bytes, None when the elements are adjacent. With `stream` past the caches where
+    they make a whole register: `ptr` is aligned to one then."""
     n = lanes(x.ty)
     held = MOVED_AS.get(MEMORY_TYPES[dtype], MEMORY_TYPES[dtype])
     x = f.cast("bitcast", to_memory(f, x, dtype), vector(held, n))
     if n == 1 or stride is None:
-        f.store(x, ptr, size_of(held))
+        streamed = stream and n * size_of(held) >= SMALLEST_STREAMED
+        f.store(x, ptr, min(n * size_of(held), STREAM_ALIGNMENT) if streamed else size_of(held), STREAMED if streamed else "")
         return
     for k in range(n):
         f.store(f.extract(x, k), f.gep(ptr, 0 if k == 0 else f.mul(stride, k)))

@@ -15,10 +15,12 @@ from monograph.targets.llvm.ir import Fn, Val, element, size_of, vector
 from monograph.targets.llvm.loop_access import MEMORY_TYPES, lane, load_lanes, spread, store_lanes
 from monograph.targets.llvm.loop_passes import EFFECTS, MEMORY_OPS, Pass, passes_of
 from monograph.targets.llvm.loop_reduce import SLOTS, Reducer
-from monograph.targets.llvm.loop_spec import COLUMN_BLOCK, LoopKernel, error_word, operand_word
+from monograph.targets.llvm.loop_spec import COLUMN_BLOCK, LoopKernel, error_word, operand_word, streamed
 from monograph.targets.llvm.scalar import cost, emit_scalar
 
+CACHE_LINE = 64
 LONG_FORMULA = 8  # cost from which an op counts as a long formula
+SHORT_KERNEL = 40  # cost up to which a kernel with one has room for four registers side by side
 
 
 @dataclass
@@ -30,10 +32,12 @@ class Site:
     scalars: dict[int, Val] = field(default_factory=dict)  # values known here
     splats: dict[tuple[int, int], Val] = field(default_factory=dict)  # (value, lanes)
     targets: dict[int, Val] = field(default_factory=dict)  # addresses of gathers and scatters whose indices are known here
+    ahead: dict[int, Val] = field(default_factory=dict)  # rows that the next unit will read: to be fetched meanwhile
     flat: Val | None = None  # position within the reduced dims, of the last open one
 
     def copy(self) -> Site:
-        return Site(dict(self.index), dict(self.pointer), dict(self.scalars), dict(self.splats), dict(self.targets), self.flat)
+        parts = (self.index, self.pointer, self.scalars, self.splats, self.targets, self.ahead)
+        return Site(*(dict(part) for part in parts), self.flat)
 
 
 def lanes_for(spec: LoopKernel, vector_bytes: int) -> int:
@@ -49,12 +53,13 @@ def lanes_for(spec: LoopKernel, vector_bytes: int) -> int:
     return max(1, min(SLOTS, vector_bytes // widest))
 
 
-def has_long_formula(spec: LoopKernel) -> bool:
-    """Whether an op is a long chain of dependent operations (exp, erf...), which runs faster on two registers side by side.
-    Not where lanes are loaded one by one: that would only make the code longer."""
+def side_by_side(spec: LoopKernel) -> int:
+    """How many registers go through the expression together: several where an op is a long chain of dependent operations (exp, erf...),
+    so that the processor has something to do while it waits. One where lanes are loaded one by one: the code would only get longer."""
     if any(o.inner == "strided" or o.extra for o in spec.operands):
-        return False
-    return any(i.op not in (*MEMORY_OPS, "const", "index", "reduce") and cost(i.op) >= LONG_FORMULA for i in spec.instrs)
+        return 1
+    costs = [cost(i.op) for i in spec.instrs if i.op not in (*MEMORY_OPS, "const", "index", "reduce")]
+    return 1 if max(costs, default=0) < LONG_FORMULA else 4 if sum(costs) <= SHORT_KERNEL else 2
 
 
 class KernelWriter:
@@ -66,8 +71,9 @@ class KernelWriter:
         self.dims = spec.kept + spec.reduced
         self.inner = spec.kept - 1 if spec.vector == "kept" else self.dims - 1  # the dim of the vector axis
         self.register = lanes_for(spec, vector_bytes)
-        self.lanes = min(SLOTS, self.register * 2) if has_long_formula(spec) else self.register  # of the main loops
+        self.lanes = min(SLOTS, self.register * side_by_side(spec))  # of the main loops
         self.widths = sorted({self.lanes, self.register, 1}, reverse=True)  # main loops, then what is left, then single elements
+        self.streams = streamed(spec) if spec.stream else []
         self.args = f.param("args")
         self.size = [f.word(self.args, d) for d in range(self.dims)]
         self.stride: dict[tuple[int, int], Val] = {}
@@ -244,7 +250,8 @@ class KernelWriter:
         ptr, stride = self.place(site, v, i)
         if stride == "0" and n > 1:
             x, stride = lane(self.f, x, n - 1), None
-        store_lanes(self.f, x, ptr, self.spec.instrs[instr.args[0]].dtype, stride)
+        stream = self.plan.full[v] and instr.attrs[0] in self.streams
+        store_lanes(self.f, x, ptr, self.spec.instrs[instr.args[0]].dtype, stride, stream)
 
     def compute(self, site: Site, this: Pass, i: Val, n: int) -> dict[int, Val]:
         """Writes one step of a pass: n lanes from index i on. Returns the values."""
@@ -260,6 +267,13 @@ class KernelWriter:
         for v in this.effects:
             self.effect(site, env, v, i, n)
         return env
+
+    def fetch_ahead(self, site: Site, i: Val, at: int, n: int) -> None:
+        """Asks for the lines of the next unit's rows that correspond to n lanes from index i on, the `at`-th element of a step."""
+        for o, row in site.ahead.items():
+            ty = MEMORY_TYPES[self.spec.operands[o].dtype]
+            if at * size_of(ty) % CACHE_LINE < n * size_of(ty):
+                self.f.prefetch(self.f.gep(row, i, ty))
 
     # ---- scratch ----
     def open_scratch(self, elements: Val) -> None:

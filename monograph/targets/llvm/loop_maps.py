@@ -82,13 +82,16 @@ def map_inner(w: KernelWriter, site: Site, this: Pass, lo: Val, hi: Val) -> None
     """The loops over [lo, hi) of the vector axis, in a pass that carries nothing: unrolled vectors, vectors, single elements."""
     f, n = w.f, w.lanes
     w.enter_inner(site, this.values, this.effects, (), w.widths)
-    times = 4 if this.cost <= CHEAP else 2 if this.cost <= MODERATE else 1
+    times = 1 if n > 2 * w.register or this.cost > MODERATE else 2 if this.cost > CHEAP else 4
     for chunk, width in sorted({(times * n, n), *((k, k) for k in w.widths)}, reverse=True):
         middle = hi if chunk == 1 else f.add(lo, f.binary("and", f.sub(hi, lo), f.i64(-chunk)))
 
         def step(i: Val, chunk: int = chunk, width: int = width) -> None:
             for k in range(chunk // width):
-                w.compute(site, this, f.add(i, k * width) if k else i, width)
+                at = f.add(i, k * width) if k else i
+                if chunk > 1:
+                    w.fetch_ahead(site, at, k * width, width)
+                w.compute(site, this, at, width)
 
         f.loop(lo, middle, chunk, (), step)
         lo = middle

@@ -16,7 +16,9 @@ from monograph.targets.llvm.loop_flat import FlatRow
 from monograph.targets.llvm.loop_maps import map_inner
 from monograph.targets.llvm.loop_passes import Pass, Stage
 from monograph.targets.llvm.loop_reduce import BLOCK, SLOTS, TAIL_SLOTS, Reducer, combine_slots
+from monograph.targets.llvm.loop_spec import ELEMENT_BYTES
 
+FETCHED_BYTES = 64 * 1024  # of a row that is fetched before its turn: it must not push this one out of the cache
 HEAVY = 200  # cost of a chunk above which it is not written out
 
 Partial = list[list[Val]]  # the vectors of one part of the row, each a list of components
@@ -52,6 +54,8 @@ class _Rows:
         if spec.spill:
             w.open_scratch(self.elements)
         root, operands = w.unit, sorted(w.unit.pointer)
+        # Later passes find the row in the cache and leave the memory idle: the one that computes most fetches the next row meanwhile.
+        dearest = max(w.plan.passes[1:], key=lambda this: this.cost, default=None)
 
         def one(indices: Sequence[Val]) -> None:
             site = root
@@ -60,10 +64,23 @@ class _Rows:
             w.unit = site = site.copy()
             for this, stage in zip(w.plan.passes, w.plan.stages, strict=False):
                 self.stage(site, stage)
+                site.ahead = self.next_rows(site) if this is dearest else {}
                 self.one_pass(site, this)
             self.stage(site, w.plan.stages[-1])
 
         w.unit_loop(range(spec.kept), w.size[: spec.kept], one)
+
+    def next_rows(self, site: Site) -> dict[int, Val]:
+        """Where the rows begin that the first pass of the next unit will read (this unit's own where they are too long for the cache)."""
+        w, f, spec = self.w, self.f, self.w.spec
+        loads = [spec.instrs[v].attrs[0] for v in w.plan.passes[0].values if spec.instrs[v].op == "load" and w.plan.full[v]]
+        if not spec.kept or spec.reduced > 1:
+            return {}
+        found: dict[int, Val] = {}
+        for o in sorted({o for o in loads if spec.operands[o].inner == "unit"}):
+            fits = f.icmp("sle", f.mul(w.size[w.inner], ELEMENT_BYTES[spec.operands[o].dtype]), FETCHED_BYTES)
+            found[o] = f.gep(site.pointer[o], f.select(fits, w.stride[o, spec.kept - 1], f.i64(0)))
+        return found
 
     def stage(self, site: Site, stage: Stage) -> None:
         for v in stage.values:
@@ -163,6 +180,8 @@ class _Rows:
         following: Cells = {key: [] for key in cells}
         for k in range(len(next(iter(cells.values())))):
             at = f.add(i, k * width) if k else i
+            if width > 1:
+                self.w.fetch_ahead(site, at, k * width, width)
             env = self.w.compute(site, this, at, width)
             for key, parts in cells.items():
                 following[key].append(self.step(site, env, key[0], at, width, parts[k]))
@@ -201,6 +220,7 @@ class _Rows:
 
         def vector(k: Val) -> None:
             at = f.add(i, k)
+            w.fetch_ahead(site, at, 0, w.lanes)
             env = w.compute(site, this, at, w.lanes)
             for v in this.reduces:
                 self.put(v, k, self.step(site, env, v, at, w.lanes, self.take(v, k)))

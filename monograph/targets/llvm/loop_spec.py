@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from monograph.targets.llvm.loop_passes import MEMORY_OPS, passes_of
+from monograph.targets.llvm.loop_passes import EFFECTS, MEMORY_OPS, passes_of
 
 COLUMN_BLOCK = 64  # columns of one unit of a reduction vectorised along the kept dim
 REDUCE_KINDS = ("sum", "prod", "max", "min", "any", "all", "argmax", "argmin")
@@ -77,6 +77,7 @@ class LoopKernel:
     instrs: tuple[Instr, ...]
     spill: bool = False  # keep expensive values that several passes need in the scratch row (see `scratch_bytes`)
     flat: int = 1  # how many of the last reduced dims are accumulated as if they were one
+    stream: bool = False  # what is stored goes past the caches: for results so large that nobody would find them there
 
     @property
     def columns(self) -> bool:
@@ -86,6 +87,16 @@ class LoopKernel:
     @property
     def checks_indices(self) -> bool:
         return any(i.op in ("gather", "scatter", "scatter_add", "nonzero_divisor") for i in self.instrs)
+
+
+def streamed(spec: LoopKernel) -> list[int]:
+    """The operands that the kernel can store past the caches: in whole registers, in rows that it walks one after another."""
+    full = passes_of(spec).full
+    stores = [v for v, i in enumerate(spec.instrs) if i.op in EFFECTS]
+    if any(o.inner == "strided" for o in spec.operands) or any(spec.instrs[v].op != "store" for v in stores):
+        return []
+    found = {spec.instrs[v].attrs[0] for v in stores if full[v]}
+    return sorted(o for o in found if spec.operands[o].inner == "unit")
 
 
 def units(spec: LoopKernel, sizes: Sequence[int]) -> int:

@@ -19,6 +19,7 @@ instead of inlined, and their float32 form computes in float64 and rounds once. 
     erfinv *            0.51            4 (1.9)         hypot *             0.51            1.5 (1.18)
     log_sigmoid         2.5 (1.72)      3               lgamma *, digamma * 0.51            6 (4.4)
 
+gaussian_gate, the factor of a gelu, has an absolute error of 1.8e-7 in float32 (1.67e-7) and 3e-16 in float64: 1 + erf cancels anyway.
 sin, cos and tan hold their bounds for every finite argument. lgamma in float64 has an absolute error of about 1e-15 next to its zeros
 below 0, and so has digamma next to its own. Sources stand at the top of the files that hold the functions.
 """
@@ -31,6 +32,8 @@ from monograph.targets.llvm import vecmath_f32 as f32
 from monograph.targets.llvm import vecmath_f64 as f64
 from monograph.targets.llvm import vecmath_pow, vecmath_special, vecmath_trig
 from monograph.targets.llvm.vecmath_numbers import Num, fabs, outline, select
+
+SQRT_HALF = 0.7071067811865476
 
 Unary = Callable[[Num], Num]
 Body = Callable[..., Sequence[Num]]
@@ -73,6 +76,7 @@ log1p = _by_type(f32.log1p, f64.log1p)
 tanh = _by_type(f32.tanh, f64.tanh)
 sigmoid = _by_type(f32.sigmoid, f64.sigmoid)
 erf = _by_type(f32.erf, _called("erf", _one(f64.erf)))
+gaussian_gate = _by_type(f32.gaussian_gate, lambda x: (erf(x * SQRT_HALF) + 1.0) * 0.5)
 sin = vecmath_trig.sin
 cos = vecmath_trig.cos
 tan = _called("tan", _one(vecmath_trig.tan))

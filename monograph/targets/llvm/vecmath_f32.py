@@ -14,6 +14,7 @@ from monograph.targets.llvm.vecmath_numbers import (
     at_least,
     at_most,
     bits,
+    estrin,
     fabs,
     fma,
     from_bits,
@@ -67,6 +68,12 @@ ERFC_Q = (
     -0.0003099548921454698, -1.6267759799957275, -0.9194580316543579, -0.1497650295495987, 0.03198041766881943,
     -0.0043685282580554485, 0.00028041854966431856,
 )  # fmt: skip
+# the normal distribution function = 1/2 + x P(x^2) / Q(x^2) on |x| <= GATE_END, where it is 0 or 1 to the last bit of 1/2
+GATE_P = (
+    0.398942232131958, 0.034376174211502075, 0.00470726378262043, 0.0001738514838507399, 6.3565421442035586e-06, 2.2145295375253227e-08,
+)  # fmt: skip
+GATE_Q = (1.0, 0.2528339922428131, 0.028940128162503242, 0.0019129823194816709, 7.510219438700005e-05, 1.1802121662185527e-06)
+GATE_END = 5.6
 SQRT_HALF_BITS = 0x3F3504F3
 
 
@@ -76,37 +83,41 @@ def _split(x: Num, bias: int, per: float = LOG2E) -> tuple[Num, Num]:
     return t - (ROUNDER + bias), bits(t)
 
 
-def _two_scales(p: Num, low: Num) -> Num:
-    """p * 2^n for n in [-254, 254], by halves, so that denormal results and overflow come out right; `low` holds n + 254."""
+def _two_scales(r: Num, slope: Num, low: Num) -> Num:
+    """(1 + r slope) 2^n for n in [-254, 254], by halves, so that denormal results and overflow come out right; `low` holds n + 254."""
     half = low.lshr(1)
-    return p * from_bits(half << 23) * from_bits((low - half) << 23)
+    scale = from_bits(half << 23)
+    return fma(r * scale, slope, scale) * from_bits((low - half) << 23)
 
 
 def _remainder(x: Num, n: Num) -> Num:
     return fma(n, -LN2_LO, fma(n, -LN2_HI, x))
 
 
-def _exp_near_zero(r: Num) -> Num:
-    return horner(r, (1.0, 1.0, *EXP_Q))
+def _exp_slope(r: Num) -> Num:
+    """(exp(r) - 1) / r on |r| <= ln2 / 2."""
+    return fma(r, estrin(r, EXP_Q), 1.0)
 
 
 def exp(x: Num) -> Num:
     x = at_least(at_most(x, 89.0), -104.5)
     n, low = _split(x, 254)
-    return _two_scales(_exp_near_zero(_remainder(x, n)), low)
+    r = _remainder(x, n)
+    return _two_scales(r, _exp_slope(r), low)
 
 
 def exp2(x: Num) -> Num:
     x = at_least(at_most(x, 129.0), -151.0)
     t = x + (ROUNDER + 254)
-    return _two_scales(horner(x - (t - (ROUNDER + 254)), (1.0, *EXP2_Q)), bits(t))
+    f = x - (t - (ROUNDER + 254))
+    return _two_scales(f, estrin(f, EXP2_Q), bits(t))
 
 
 def expm1(x: Num) -> Num:
     clamped = at_least(at_most(x, 89.0), -17.5)
     n, low = _split(clamped, 126)
     r = _remainder(clamped, n)
-    p = fma(r * r, horner(r, EXPM1_Q), r)
+    p = fma(r * r, estrin(r, EXPM1_Q), r)
     half = from_bits(low << 23)  # 2^(n-1): 2^128 itself would overflow where the result does not
     y = fma(half, p, half - 0.5)
     return with_sign_of(fabs(select(n.eq(0.0), p, y + y)), x)
@@ -117,7 +128,7 @@ def sigmoid(x: Num) -> Num:
     x = at_least(at_most(x, 104.5), -104.5)
     n, low = _split(x, 254, -LOG2E)
     r = fma(n, LN2_LO, fma(n, LN2_HI, x))  # the negated remainder: odd coefficients change sign
-    t = fma(r * r, horner(r, [-c if k % 2 else c for k, c in enumerate(EXP_Q)]), -r)
+    t = fma(r * r, estrin(r, [-c if k % 2 else c for k, c in enumerate(EXP_Q)]), -r)
     half = low.lshr(1)
     s1, s2 = from_bits(half << 23), from_bits((254 - (low - half)) << 23)
     exp_larger = s1 > s2
@@ -128,21 +139,31 @@ def tanh(x: Num) -> Num:
     a = fabs(x)
     twice = at_most(a, 10.0) * 2.0
     n, low = _split(twice, 127)
-    e = fma(from_bits(low << 23), _exp_near_zero(_remainder(twice, n)), 1.0)
+    scale = from_bits(low << 23)
+    r = _remainder(twice, n)
+    e = fma(r * scale, _exp_slope(r), scale + 1.0)
     x2 = x * x
-    small = fma(a * x2, horner(x2, TANH_P), a)
+    small = fma(a * x2, estrin(x2, TANH_P), a)
     return with_sign_of(select(a < 0.6, small, 1.0 - 2.0 / e), x)
 
 
 def erf(x: Num) -> Num:
     a = fabs(x)
     x2 = x * x
-    small = fma(x, horner(x2, ERF_P), x)
-    q = horner(at_most(a, 4.0), ERFC_Q)
+    small = fma(x, estrin(x2, ERF_P), x)
+    q = estrin(at_most(a, 4.0), ERFC_Q)
     t = q + (ROUNDER + 127)
-    p = horner(q - (t - (ROUNDER + 127)), (1.0, *EXP2_Q))
-    large = fma(-from_bits(bits(t) << 23), p, 1.0)
+    f = q - (t - (ROUNDER + 127))
+    scale = from_bits(bits(t) << 23)
+    large = fma(-(scale * f), estrin(f, EXP2_Q), 1.0 - scale)
     return select(a < 0.93, small, with_sign_of(large, x))
+
+
+def gaussian_gate(x: Num) -> Num:
+    """(1 + erf(x / sqrt 2)) / 2 with an error that is small beside 1, not beside small results: what multiplies x in a gelu."""
+    x = at_least(at_most(x, GATE_END), -GATE_END)
+    z = x * x
+    return at_least(x * estrin(z, GATE_P) / estrin(z, GATE_Q) + 0.5, 0.0)
 
 
 def _log_parts(x: Num) -> tuple[Num, Num]:
@@ -161,7 +182,7 @@ def _log_ends(x: Num, y: Num) -> Num:
 
 def _log_sum(n: Num, f: Num) -> Num:
     f2 = f * f
-    y = fma(f2 * f, horner(f, LOG_P), n * LN2_LO)
+    y = fma(f2 * f, estrin(f, LOG_P), n * LN2_LO)
     return fma(n, LN2_HI, fma(f2, -0.5, y) + f)
 
 

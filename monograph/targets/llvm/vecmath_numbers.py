@@ -130,6 +130,21 @@ def horner(x: Num, coefficients: Sequence[float], tail: Num | None = None) -> Nu
     return acc
 
 
+def estrin(x: Num, coefficients: Sequence[float]) -> Num:
+    """Coefficients[0] + x (coefficients[1] + ...), in pairs: a chain of half the length for one or two operations more."""
+    parts: list[Num | float] = [*coefficients]
+    power = x
+    while len(parts) > 1:
+        if len(parts) == 3:
+            return fma(power, fma(power, parts[2], parts[1]), parts[0])
+        pairs = [fma(power, parts[k + 1], parts[k]) for k in range(0, len(parts) - 1, 2)]
+        parts = [*pairs, *parts[2 * len(pairs) :]]
+        if len(parts) > 1:
+            power = power * power
+    (value,) = parts
+    return value if isinstance(value, Num) else x.const(value)
+
+
 def select(cond: Num, a: Num | float | int, b: Num | float | int) -> Num:
     like = a if isinstance(a, Num) else b
     assert isinstance(like, Num), "select needs at least one value that has a type"
