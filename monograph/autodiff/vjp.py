@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from monograph.autodiff.accumulation import joined, total_of
+from monograph.autodiff.repeating import SEEN, UNWRITABLE, Reading, Score, scores
 from monograph.core.errors import AutogradError
 from monograph.core.modes import MODES
-from monograph.graph.node import Node, provenance, topological
-from monograph.graph.op import NotDifferentiable, Trait, ViaDecomposition
+from monograph.graph.node import IN_PLACE, OVERWRITTEN, Node, provenance, topological
+from monograph.graph.op import NotDifferentiable, ViaDecomposition
 from monograph.ops import complex_parts, elementwise, source
 
 # Values of `Node.requires_grad`: a node off the tape, on it, or on a tape that a backward pass has already consumed.
 OFF, ON, FREED = False, True, 2
 
-# Nodes whose tensor was written in place since: a gradient that reads them would see a value the user has replaced.
-overwritten: weakref.WeakSet[Node] = weakref.WeakSet()
-in_place: weakref.WeakSet[Node] = weakref.WeakSet()  # results of in-place ops: that they themselves wrote over their input is no error
-# Nodes of gradients of in-place ops: that the op wrote over this input is no error for them either, when they are differentiated in turn.
+# Nodes of gradients of in-place ops: that the op wrote over this input is no error for them, as it is none for the op itself, when they are
+# differentiated in turn.
 forgiven: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 
 # Nodes with `hooks`: called in turn with the finished gradient node, each returns it or another (tensor hooks, retain_grad). The hooks are
@@ -72,7 +71,7 @@ def decomposition_vjp(g: Any, y: Node, attrs: Any, *xs: Node) -> list[Node | Non
         outputs = decompose(attrs, *xs)
     finally:
         MODES.grad = before
-    if overwritten:
+    if y.marks or forgiven:
         _forgive(y, MODES.pending[start:])
     pairs = [(o, s) for o, s in zip(outputs, g, strict=True) if s is not None] if isinstance(outputs, tuple) else [(outputs, g)]
     found = gradients([o for o, _ in pairs], list(xs), [s for _, s in pairs], partial=True)
@@ -122,10 +121,25 @@ def gradients(
     """
     wanted = {id(n) for n in inputs}
     order = topological([o for o in outputs if o.requires_grad], stop=lambda n: not n.requires_grad or (partial and id(n) in wanted))
+    reading = None
+    if not partial and check is None and _unwatched(order):
+        reading = Reading(order, outputs, inputs, seeds, (frozen, on_leaf is not None))
+        score = scores.get(reading.key) if reading.plain else UNWRITABLE
+        if type(score) is Score:
+            if not (reading.doubtful and any(is_overwritten(reading.given[i]) for i in score.read)):
+                scores.played += 1
+                return score.play(reading.given, on_leaf)
+            reading = None
+        elif score is not SEEN:
+            if score is None:
+                scores.first(reading.key)
+            reading = None
     found: dict[int, Any] = {}
     for output, seed in zip(outputs, seeds, strict=True):
         _accumulate(found, output, seed)
-    pending = MODES.pending
+    now = MODES.now
+    pending, before = now.pending, len(now.pending)
+    leaves: list[tuple[Node, Node]] = []
     reads_saved: set[int] = set()
     visited: list[Node] = []
     live = _on_path(order, wanted, on_leaf is not None)
@@ -145,6 +159,7 @@ def gradients(
             continue
         if op is source.leaf:
             if on_leaf is not None:
+                leaves.append((node, g))
                 on_leaf(node, g)
             continue
         if not node.inputs and node.requires_grad != FREED:
@@ -160,9 +175,11 @@ def gradients(
         if op is source.project:
             _accumulate_output(found, node.inputs[0], node.attrs.index, g)  # type: ignore[attr-defined]
             continue
-        start = len(pending)
+        start = len(now.pending)
         grads = pulled(node, g)
-        if (saved and node in saved) or _check_saved(node, pending[start:]) or (node.owner is not None and node.owner.saves):
+        # What a user's backward read is the user's affair, as in PyTorch; `saved_tensors` has looked after what was saved.
+        reads = _check_saved(node, now.pending[start:]) if node.owner is None else node.owner.saves
+        if reads or (saved and node in saved):
             reads_saved.add(id(node))
         if check is not None:
             check(node, grads)
@@ -174,7 +191,16 @@ def gradients(
                 _accumulate(found, x, gx)
     if frozen:
         _free(visited, reads_saved)
-    return [total_of(found.get(id(n))) for n in inputs]
+    results = [total_of(found.get(id(n))) for n in inputs]
+    if reading is not None and pending is now.pending:
+        scores.keep(reading, pending[before:], leaves, results)
+    return results
+
+
+def _unwatched(order: list[Node]) -> bool:
+    """Whether nobody wants to hear of a backward pass, or to differentiate it in turn."""
+    now = MODES.now
+    return not (now.grad or now.lines or any(watched and any(n in watched for n in order) for watched in (hooked, followed, saved)))
 
 
 def _on_path(order: list[Node], wanted: set[int], leaves: bool) -> set[int]:
@@ -205,36 +231,33 @@ def _check_saved(node: Node, made: Sequence[Node]) -> bool:
     read = [i for n in made for i in n.inputs if id(i) in own or (i.op is source.project and i.inputs and id(i.inputs[0]) in own)]
     if not read:
         return False
-    if overwritten:
-        own_input = _forgive(node, made)
-        for x in read:
-            if _is_overwritten(x) and x is not own_input:
-                where = provenance(node)
-                raise AutogradError(
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"{x.dtype.name}{list(x.shape)}, which the gradient of {node.op.name}{' at ' + where if where else ''} needs as it "
-                    "was. "
-                    "Use the out-of-place form (x = x + 1 instead of x += 1), or clone() the value before changing it. "
-                    "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
-                )
+    own_input = _forgive(node, made) if node.marks or forgiven else None
+    for x in read:
+        if is_overwritten(x) and x is not own_input:
+            where = provenance(node)
+            raise AutogradError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"{x.dtype.name}{list(x.shape)}, which the gradient of {node.op.name}{' at ' + where if where else ''} needs as it "
+                "was. Use the out-of-place form (x = x + 1 instead of x += 1), or clone() the value before changing it. "
+                "Hint: enable anomaly detection with autograd.set_detect_anomaly(True) to see the line of the forward op."
+            )
     return True
 
 
 def _forgive(node: Node, made: Sequence[Node]) -> Node | None:
     """The input that an in-place op, or a gradient of one, may read though the op wrote over it; what is `made` of the node may too."""
-    own_input = node.inputs[0] if node in in_place else forgiven.get(node)
+    own_input = node.inputs[0] if node.marks & IN_PLACE else forgiven.get(node)
     if own_input is not None:
         forgiven.update((n, own_input) for n in made if own_input in n.inputs)
     return own_input
 
 
-def _is_overwritten(x: Node) -> bool:
+def is_overwritten(x: Node) -> bool:
     """Whether the memory of a saved value was written since: its own, or that of the tensor it is a view of."""
     while True:
-        if x in overwritten:
+        if x.marks & OVERWRITTEN:
             return True
-        traits = x.op.traits
-        if not x.inputs or not (x.op is source.leaf or Trait.VIEW in traits):
+        if not x.inputs or not (x.op.is_view or x.op is source.leaf):
             return False
         if x.op.name == "reshape" and x.inputs[0].op.name == "permute":
             return False  # that reshape is a copy

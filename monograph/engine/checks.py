@@ -87,8 +87,12 @@ class Names(Check):
         return True
 
     def tests(self, bind: Callable[[Any], str]) -> list[str]:
-        get, values = bind(self.space.get), bind(self.values)
-        return [f"{get}({name!r}, MISSING) is not {values}[{i}]" for i, name in enumerate(self.names)]
+        space, values = bind(self.space), bind(self.values)
+        tests = []
+        for i, (name, value) in enumerate(zip(self.names, self.values, strict=True)):
+            now = f"{space}[{name!r}]" if value is not MISSING else f"{space}.get({name!r}, MISSING)"
+            tests.append(f"{now} is not {values}[{i}]")
+        return tests
 
 
 class Contents(Check):

@@ -19,10 +19,11 @@ from monograph.core.trees import CONTAINERS, flatten
 from monograph.engine import evaluator, ladder
 from monograph.engine.capture import Capture
 from monograph.engine.checks import ATOMS
+from monograph.engine.direct import Direct, written
 from monograph.engine.guards import Watch
 from monograph.engine.handing_back import maker
 from monograph.engine.program import ClosedFinal, PathBuilder, Refused
-from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown, storage_ids
+from monograph.engine.replay import BRANCHES_KEPT, MISS, Entry, Front, Results, Unknown, storage_ids, storage_number
 from monograph.engine.user_code import Tracer
 from monograph.graph.node import Node, topological
 
@@ -32,6 +33,7 @@ VARIANTS_KEPT = 8  # entries of one signature (train and eval, say) before the o
 RETRIES = (
     3  # captures in a row that changed Python's state (an optimiser's first step does) before a function counts as one that always does
 )
+DETOURS = 1  # replays of an entry before its short way is written
 _target = knobs.target.variable
 
 
@@ -55,11 +57,17 @@ class Compiled:
         self.reasons: list[str] = []  # why calls ran uncompiled
         self.captures = self.uncompiled_calls = 0
         self._recent: Entry | None = None
+        self._direct: Direct | None = None
         self._lock = threading.RLock()
 
     # ---- calling ----
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The function's result, by a replay where there is one."""
+        direct = self._direct
+        if direct is not None:
+            result = direct(args, kwargs)
+            if result is not MISS:
+                return result
         modes = MODES
         if modes.capture is not None or modes.anomaly or evaluator.IMMEDIATE:
             return self.function(*args, **kwargs)
@@ -80,6 +88,8 @@ class Compiled:
                     if result is not MISS:
                         if entry is not self._recent:
                             self._switch(entry)
+                        else:
+                            self._shorten(entry, args, kwargs, leaves, structure, tensors)
                         return result
             if signature.given_up:
                 self.uncompiled_calls += 1
@@ -102,6 +112,14 @@ class Compiled:
         if self._recent is not None:
             self._recent.forget()
         self._recent = entry
+        self._direct = entry.direct
+
+    def _shorten(self, entry: Entry, args: Any, kwargs: Any, leaves: list[Any], structure: Any, tensors: list[Any]) -> None:
+        """Writes the short way of an entry that has gone the long way for the second time in a row, and again when it keeps missing."""
+        entry.detours += 1
+        if entry.detours >= DETOURS and not entry.detours & (entry.detours - 1):
+            flat = not kwargs and structure == len(args)
+            self._direct = entry.direct = written(entry, leaves, structure, flat, tensors, _leaves)
 
     def _sizes_vary(self, key: tuple[Any, ...]) -> bool:
         """Whether calls like this one have come with several other sizes: then sizes that come once are not worth a capture.
@@ -132,8 +150,7 @@ class Compiled:
                 node = leaf._node if leaf._simple else leaf._read()
                 parts.append((node.shape, node.dtype.number, leaf._leaf_flag, node.requires_grad is True, leaf._base is None))
                 tensors.append(leaf)
-                base = leaf if leaf._base is None else leaf._base
-                storages.append(id(base) if base._twins is None else id(base._twins))
+                storages.append(storage_number(leaf))
                 if leaf._leaf_flag and (leaf._leaf_hooks or leaf._post_hooks):
                     parts.append(id(leaf))
             elif type(leaf) in ATOMS:
@@ -160,6 +177,7 @@ class Compiled:
     # ---- capturing ----
     def _capture(self, signature: Signature, known: Entry | None, tensors: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with self._lock:
+            self._direct = None
             capture = Capture(tensors, self.fullgraph)
             try:
                 return self._captured(capture, signature, known, tensors, args, kwargs)
@@ -423,6 +441,7 @@ class Ending:
             made.grads.append((place, how, builder.place_of(what) if how == "place" else what))
         made.bases = self._bases
         made.returned = self._maker(builder)
+        made.names_places = any(how not in ("new", "value") for how, _, _ in self._leaves)
         return made
 
     def _maker(self, builder: PathBuilder) -> Callable[[Sequence[Any], Sequence[Any]], Any]:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from monograph.core import knobs
-from monograph.core.errors import DeviceError, message_of
-from monograph.core.modes import MODES
+from monograph.core.errors import NoDataError, message_of
+from monograph.core.modes import MODES, ROOM
 from monograph.engine.families import find_plan, ledger
 from monograph.engine.interpreting import interpreted
 from monograph.engine.plans import Plan
+from monograph.engine.sweeping import Decided, Noting, Recipe, Sweeps, perform
 from monograph.graph.node import Node, provenance, topological
 from monograph.graph.op import Trait
 from monograph.ops import source
@@ -30,7 +31,6 @@ _lock = threading.RLock()
 
 def after_refusal() -> None:
     """Called after an evaluation has failed; the tensors, which this room does not know, undo writes here."""
-
 
 
 def _has_value(node: Node) -> bool:
@@ -51,11 +51,13 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
         return
     with _lock:
         MODES.pending = _alive(MODES.pending)
-        others = _pending_roots() if sweep else []
         try:
-            _compute([*wanted, *others])
+            if sweep:
+                _sweep(wanted)
+            else:
+                _compute(wanted)
         except Exception:
-            if not others:
+            if not sweep:
                 after_refusal()
                 raise
             # What was swept along may refuse its values (a bad index in a tensor nobody looks at): that must not stop what was asked for.
@@ -68,13 +70,54 @@ def evaluate(wanted: Sequence[Node], sweep: bool = False) -> None:
             if sweep:
                 # Every live tensor has its value now. What is left without one is on a tape and cheap to compute again: pending no longer.
                 MODES.pending = []
+                MODES.now.room = ROOM
 
 
-def _compute(wanted: Sequence[Node]) -> None:
+def _sweep(wanted: Sequence[Node]) -> None:
+    """Computes `wanted` and all else that is pending, as the last time the same was pending, if it was."""
+    if MODES.anomaly:
+        _compute([*wanted, *_pending_roots()])
+        return
+    met = _plans.sweeps.find(MODES.pending, wanted)
+    if met is None:
+        _plans.weigh(len(MODES.pending))
+        _compute([*wanted, *_pending_roots()])
+        return
+    known, nodes = met
+    del met
+    holders = known.holders(nodes)
+    recipe = known.recipes.get(holders)
+    if recipe is not None:
+        _plans.sweeps.found += 1
+        _again(recipe, nodes)
+        return
+    position = {id(node): i for i, node in enumerate(nodes)}
+    del nodes  # whoever holds a node shows in its reference count
+
+    def note(decided: Decided) -> None:
+        known.recipes[holders] = decided.recipe(position)
+        _plans.weigh(len(position))
+
+    _compute([*wanted, *_pending_roots()], note)
+
+
+def _again(recipe: Recipe, nodes: list[Node]) -> None:
+    ledger.used_again(recipe.plan, len(nodes))
+    try:
+        perform(recipe, nodes)
+    except IndexError as error:
+        raise _with_lines(error, nodes) from None
+    for node in nodes:
+        if node.inputs and node.value is not None and node.requires_grad is not True:
+            node.inputs = ()
+    MODES.pending_bytes = 0
+
+
+def _compute(wanted: Sequence[Node], note: Noting | None = None) -> None:
     order = topological(wanted, stop=_has_value)
     for node in order:
         if node.value is None and node.op is source.source:
-            raise DeviceError(
+            raise NoDataError(
                 f"a value of {node.dtype.name}{list(node.shape)} was asked for that is never computed: the tensor is on device 'meta', "
                 "or it is "
                 "an input of a program being captured. Create it on device 'cpu' to compute with it."
@@ -83,7 +126,10 @@ def _compute(wanted: Sequence[Node]) -> None:
         _one_by_one(order)
     outputs, aliases = _kept(order, wanted)
     if outputs:
-        run(order, outputs)
+        found = run(order, outputs)
+        if note is not None:
+            note(Decided(*found, outputs, aliases))
+            del note
     for node, of in aliases:
         node.value = of.value
     _settle(order)
@@ -165,6 +211,18 @@ def _drop_last() -> None:
             return
 
 
+def make_room(most: int) -> bool:
+    """Drops the dead from the list of pending work; says whether well below `most` nodes are left, so that recording may go on."""
+    now = MODES.now
+    if now.capture is not None:  # the list is what is captured
+        now.room = 2 * len(now.pending)
+        return True
+    now.pending = _alive(now.pending)
+    left = len(now.pending)
+    now.room = min(most, max(ROOM, 2 * left))
+    return left <= most * 3 // 4
+
+
 def let_go() -> None:
     """Drops what nobody can ask for any more from the list of pending work, and with it what that alone kept alive."""
     MODES.pending = _alive(MODES.pending)
@@ -244,14 +302,27 @@ class PlanCache(dict[Any, Plan]):
 
     nodes = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.sweeps = Sweeps()
+
     def add(self, key: Any, plan: Plan, nodes: int) -> Plan:
         """Keeps a plan; all others are let go when there are too many."""
-        if self.nodes + nodes > PLANNED_NODES:
-            self.clear()
-            self.nodes = 0
-        self.nodes += nodes
+        self.weigh(nodes)
         self[key] = plan
         return plan
+
+    def weigh(self, nodes: int) -> None:
+        """Notes that so many nodes more will be held."""
+        if self.nodes + nodes > PLANNED_NODES:
+            self.clear()
+        self.nodes += nodes
+
+    def clear(self) -> None:
+        """Lets all go."""
+        super().clear()
+        self.sweeps.clear()
+        self.nodes = 0
 
 
 _plans = PlanCache()
@@ -281,8 +352,8 @@ def structure(order: Sequence[Node], outputs: Sequence[Node]) -> tuple[Any, list
     return tuple(key), sources, scalars
 
 
-def run(order: list[Node], outputs: list[Node]) -> None:
-    """Computes `outputs` by a plan, made once per structure."""
+def run(order: list[Node], outputs: list[Node]) -> tuple[Plan, list[Node], list[Node]]:
+    """Computes `outputs` by a plan, made once per structure. Returns the plan, and the nodes that it took as sources and as scalars."""
     key, sources, scalars = structure(order, outputs)
     key = (knobs.planning(), key)
     plan = _plans.get(key)
@@ -296,6 +367,7 @@ def run(order: list[Node], outputs: list[Node]) -> None:
         raise _with_lines(error, order) from None
     for node, value in zip(outputs, values, strict=True):
         node.value = value
+    return plan, sources, scalars
 
 
 def _with_lines(error: IndexError, order: Sequence[Node]) -> IndexError:

@@ -73,7 +73,7 @@ class Watch:
         self.parameters: list[Any] = []  # tensors whose having a gradient decides what an optimiser does
         self.names: set[str] = set()
         self.seen: dict[int, Any] = {}
-        self._spaces: dict[int, Names] = {}
+        self._spaces: dict[int, tuple[Any, Names]] = {}  # with their owners, so that no other gets the number of one
         self._plain: list[tuple[str, Any]] = []
         self._classes: set[type] = set()
         self._queue: deque[tuple[str, Any]] = deque()
@@ -122,10 +122,13 @@ class Watch:
         """What Python has found by looking at a run-time number."""
         self._add(Value(where, owner, read))
 
-    def _name(self, where: str, space: Any, name: str, value: Any = MISSING) -> None:
-        names = self._spaces.get(id(space))
+    def _name(self, where: str, space: Any, name: str, owner: Any = None) -> None:
+        """A name of a namespace; `owner` is the class whose it is (a class gives another view of it each time it is asked)."""
+        owner = space if owner is None else owner
+        _, names = self._spaces.get(id(owner), (owner, None))
         if names is None:
-            names = self._spaces[id(space)] = Names(where, space)
+            names = Names(where, space)
+            self._spaces[id(owner)] = owner, names
             self._add(names)
         if name not in names.names:
             value = space.get(name, MISSING)
@@ -304,7 +307,7 @@ class Watch:
     def _class_name(self, where: str, kind: type, name: str) -> None:
         for k in kind.__mro__:
             if name in k.__dict__:
-                self._name(where, k.__dict__, name)
+                self._name(where, k.__dict__, name, k)
                 return
 
     # ---- asking ----

@@ -63,7 +63,8 @@ class Results:
         self.writes: list[tuple[int, int, int]] = []  # (place, target, how many versions on)
         self.grads: list[tuple[int, str, int]] = []  # (place of the owner, "none" | "new" | "place", target or place)
         self.bases: list[tuple[int, Any, bool]] = []  # (target, class, leaf) of returned tensors that are new
-        self.returned: Callable[[list[Any], list[Any]], Any] = _nothing  # (tensors of places, new tensors) -> the function's result
+        self.returned: Callable[[Any, Any], Any] = _nothing  # (tensors of places, new tensors) -> the function's result
+        self.names_places = True  # whether that function looks at the places
 
 
 def _nothing(places: list[Any], new: list[Any]) -> Any:
@@ -92,6 +93,8 @@ class Entry:
         self._index: dict[Any, int] = {}
         self.captures = 0
         self.replays = 0
+        self.direct: Any = None  # the short way of `engine.direct`, once it pays
+        self.detours = 0  # replays that went the long way
 
     # ---- learning ----
     def learn(
@@ -126,6 +129,7 @@ class Entry:
                 self.generators.append(generator)
         self._mark_needed()
         self.watch.settle()
+        self.direct = None
         return final, final.results
 
     def place_of(self, capture: Capture) -> Callable[[Any], int]:
@@ -304,7 +308,7 @@ class Entry:
                         if t._twins is None and t._shared is None and t._leaf is None and getrefcount(node) <= ALONE and node.op is SOURCE:
                             node.value = value  # nobody else can see this node: it is as good as a new one
                         else:
-                            self._write(t, _valued(kind, value), place)
+                            self._write(t, valued(kind, value), place)
                     t._version_count = version
                 for owner, how, what in results.grads:
                     t = tensors[owner]
@@ -338,7 +342,7 @@ class Entry:
             if node.op is SOURCE and getrefcount(node) <= ALONE_GRAD:
                 node.value = value
                 return
-        t._grad = self.front.wrap(_valued(kind, value))
+        t._grad = self.front.wrap(valued(kind, value))
 
     def _new_tensor(self, base: tuple[int, Any, bool], final: ClosedFinal, outputs: list[Any]) -> Any:
         target, kind, leaf = base
@@ -348,7 +352,7 @@ class Entry:
             node.requires_grad = evaluator.FREED  # type: ignore[assignment]
             node.value = outputs[target]
         else:
-            node = _valued(final.types[target], outputs[target])
+            node = valued(final.types[target], outputs[target])
         t = self.front.wrap(node)
         if kind is not None:
             t.__class__ = kind
@@ -459,6 +463,12 @@ def storage_ids(t: Any) -> list[int]:
     return found
 
 
+def storage_number(t: Any) -> int:
+    """A number that tensors of one storage have in common, and no others."""
+    base = t if t._base is None else t._base
+    return id(base) if base._twins is None else id(base._twins)
+
+
 class Unknown(Exception):  # noqa: N818 - a branch, not an error
     """A value was looked at that leads nowhere yet. Nothing was committed."""
 
@@ -466,7 +476,7 @@ class Unknown(Exception):  # noqa: N818 - a branch, not an error
         self.split = split
 
 
-def _valued(kind: Any, value: Any) -> Node:
+def valued(kind: Any, value: Any) -> Node:
     """A source of this type with a value."""
     node = Node(SOURCE, (), kind, kind.shape, kind.dtype)
     node.value = value

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from monograph.graph.op import OpDef
 
 
+# Marks of a node: its tensor was written in place since, so that a gradient that reads it would see a value the user has replaced; it is
+# the result of an in-place op.
+OVERWRITTEN, IN_PLACE = 1, 2
+
+
 class Node:
     """An operation on nodes. Immutable, but for `value`, which evaluation fills in.
 
@@ -23,7 +28,7 @@ class Node:
     (shape, dtype) pairs, read through `project` nodes. `value` is the materialised output (a `runtime.Buffer`, row-major), or None.
     """
 
-    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "op", "owner", "packed", "requires_grad", "shape", "value")
+    __slots__ = ("__weakref__", "attrs", "dtype", "hooks", "inputs", "marks", "op", "owner", "packed", "requires_grad", "shape", "value")
 
     op: OpDef
     inputs: tuple[Node, ...]
@@ -33,6 +38,7 @@ class Node:
     requires_grad: bool
     value: Any
     owner: Any  # of a leaf: a weak reference to the tensor whose .grad collects; of a custom function: its backward; else None
+    marks: int  # OVERWRITTEN, IN_PLACE: what in-place ops have done
     hooks: list[Callable[[Node], Node]]  # only of nodes in `autodiff.vjp.hooked`
     packed: tuple[dict[int, Any], Callable[[Any], Node]]  # only of nodes in `autodiff.vjp.saved`
 
@@ -45,6 +51,7 @@ class Node:
         self.requires_grad = requires_grad
         self.value = None
         self.owner = None
+        self.marks = 0
 
     if TYPE_CHECKING:  # installed by `ops`, see install_operators
 
@@ -146,19 +153,21 @@ def topological(outputs: Sequence[Node], stop: Callable[[Node], bool] | None = N
     Iterative, so that graphs may be deeper than Python's recursion limit.
     """
     order: list[Node] = []
-    seen: set[int] = set()
-    stack: list[tuple[Node, bool]] = [(n, False) for n in reversed(outputs)]
+    seen: set[Node] = set()
+    stack: list[Any] = list(reversed(outputs))
     while stack:
-        node, expanded = stack.pop()
-        if expanded:
+        node = stack.pop()
+        if node is None:  # all that the next one needs is there
+            order.append(stack.pop())
+            continue
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.inputs and (stop is None or not stop(node)):
+            stack += (node, None)
+            for x in reversed(node.inputs):
+                if x not in seen:
+                    stack.append(x)
+        else:
             order.append(node)
-            continue
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        stack.append((node, True))
-        if stop is None or not stop(node):
-            for i in reversed(node.inputs):
-                if id(i) not in seen:
-                    stack.append((i, False))
     return order

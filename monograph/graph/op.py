@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monograph.core.attrs import NO_ATTRS, Attrs, NoAttrs, holds_symbols
+from monograph.core.dtype import dtype as DType
 from monograph.graph.node import Node, record
 
 
@@ -80,11 +81,22 @@ class IncompleteRecord(TypeError):  # noqa: N818 - reads as a sentence
 ATTRS_KEPT = 4096
 
 
+def _told_apart(value: Any) -> Any:
+    """A key that no other value has, not even an equal one (1, 1.0 and True; 0.0 and -0.0); None for kinds that few records hold."""
+    kind = value.__class__
+    if kind is float:
+        return (kind, value.hex())
+    if kind is int or kind is bool or kind is str or kind is DType:
+        return (kind, value)
+    return value if kind is tuple and all([n.__class__ is int for n in value]) else None
+
+
 class OpDef:
     """An op. Calling it with nodes and attributes records a node: `ops.sum(x, dims=(0,), keepdim=False)`."""
 
     __slots__ = (
-        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "holomorphic", "infer", "interned", "name", "number",
+        "attrs", "checks_values", "decompose", "differentiable", "doc", "family", "holomorphic", "infer", "interned", "is_view", "name",
+        "number",
         "reference", "samples",
         "since", "traits", "unview", "vjp",
     )  # fmt: skip
@@ -104,6 +116,7 @@ class OpDef:
     differentiable: bool
     checks_values: bool
     holomorphic: bool
+    is_view: bool
     interned: dict[Any, Attrs]  # attribute records of recent calls, by their arguments
     number: int
 
@@ -113,6 +126,7 @@ class OpDef:
         self.differentiable = not isinstance(self.vjp, NotDifferentiable)
         self.checks_values = Trait.CHECKS_VALUES in self.traits
         self.holomorphic = Trait.HOLOMORPHIC in self.traits
+        self.is_view = Trait.VIEW in self.traits
         self.interned = {}
         self.number = len(REGISTRY)
 
@@ -129,9 +143,13 @@ class OpDef:
     def intern(self, values: dict[str, Any]) -> Attrs:
         """`make_attrs` of a dictionary: a record made before for the same arguments, where equal arguments are bound to mean the same."""
         make = self.attrs
-        if not make.PLAIN:
-            return make(**values)
-        key = (*values, *values.values())
+        if make.PLAIN:
+            key: tuple[Any, ...] = (*values, *values.values())
+        else:
+            told = [_told_apart(v) for v in values.values()]
+            if None in told:
+                return make(**values)
+            key = (*values, *told)
         found = self.interned.get(key)
         if found is None:
             if make is NoAttrs and not values:

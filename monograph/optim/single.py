@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from monograph.autodiff.vjp import in_place
 from monograph.core.dtype import float32
 from monograph.core.modes import MODES, enable_grad, no_grad
-from monograph.graph.node import Node, record
+from monograph.graph.node import IN_PLACE, Node, record
 from monograph.ops import elementwise, source
 from monograph.optim.optimizer import Optimizer
 from monograph.tensor import Tensor, tensor
@@ -124,7 +123,7 @@ def write_outputs(node: Node, tensors: tuple[Tensor, ...], touched: list[Tensor]
     """Stores the outputs of an update op into the tensors they update."""
     inputs = (node,)
     if node.requires_grad:
-        in_place.add(node)  # it may read the parameter that it overwrites
+        node.marks |= IN_PLACE  # it may read the parameter that it overwrites
     for t, attrs, (shape, dtype) in zip(tensors, PROJECTIONS, node.outputs, strict=False):
         t._write(Node(source.project, inputs, attrs, shape, dtype, node.requires_grad))
     touched.extend(tensors)

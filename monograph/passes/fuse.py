@@ -125,7 +125,7 @@ class _Fuser:
     def place(self, node: Node, kind: str, inputs: list[View]) -> None:
         roots = [v.root for v in inputs]
         owners = {u.number: u for u in (self.owner(r) for r in roots) if u is not None and u.kind == "loop"}
-        candidates = sorted(owners.values(), key=lambda u: -u.number)
+        candidates = sorted(owners.values(), key=lambda u: (self.picks(u), -u.number))
         if kind == REDUCE:
             for r in roots:
                 candidates += [u for u in map(self.find, self.readers.get(r, ())) if u not in candidates and u.reduced]
@@ -145,6 +145,10 @@ class _Fuser:
         self.add(unit, node, ROW if kind == REDUCE else FULL, roots)
         if kind == POINT and not unit.sizes:
             self.numbers = unit
+
+    def picks(self, unit: Unit) -> bool:
+        """Whether a unit only picks elements: what is computed from them goes elsewhere if it can, so that the picking can be done early."""
+        return all(self.kind_of(node) == GATHER for node in unit.nodes)
 
     def reduced_dims(self, node: Node, sizes: Sizes) -> frozenset[int]:
         shape = node.inputs[0].shape

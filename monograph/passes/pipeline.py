@@ -11,6 +11,7 @@ from monograph.graph.verify import verify
 from monograph.passes.decompose import decompose
 from monograph.passes.graph import Graph, quiet
 from monograph.passes.simplify import simplify
+from monograph.passes.sink_gathers import sink_gathers
 from monograph.passes.split_reductions import split_reductions
 
 
@@ -29,6 +30,7 @@ def pipeline(keeps: Callable[[Node], bool]) -> list[Pass]:
     return [
         Pass("simplify", simplify),
         Pass("decompose", lambda g: decompose(g, keeps), gives=frozenset({"primitive"})),
+        Pass("sink_gathers", sink_gathers, needs=frozenset({"primitive"})),
         Pass("split_reductions", split_reductions, needs=frozenset({"primitive"})),
         Pass("simplify", simplify, needs=frozenset({"primitive"})),
     ]

@@ -14,6 +14,7 @@ import mmap
 import os
 import threading
 import weakref
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,13 @@ class Buffer:
             _allocator.live -= size
             _allocator.free[size].append(self.ptr)
 
+    def take_over(self, old: Buffer) -> None:
+        """Owns the memory of `old` from now on, at whose address it lies already. May be done twice."""
+        size = old._class_size
+        if size:
+            old._class_size = 0
+            self._class_size = size
+
     @property
     def __array_interface__(self) -> dict[str, Any]:
         return {"version": 3, "shape": (self.nbytes,), "typestr": "|u1", "data": (self.ptr, not self.writable)}
@@ -235,6 +243,41 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"Buffer({self.nbytes} bytes at {self.ptr:#x}{'' if self.owned else ', wrapped array'})"
+
+
+class Several:
+    """Buffers of given sizes that are made together again and again: what the run of a plan returns. `bare`: numbers of those that get no
+    memory of their own, and no `ptr`: that is given to them.
+    """
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self, sizes: Sequence[int], bare: Container[int] = ()) -> None:
+        kinds = [(n, allocator.sizes.get(n) or allocator.size_for(n)) for n in sizes]
+        self._kinds = [(nbytes, 0 if i in bare else size, allocator.free[size]) for i, (nbytes, size) in enumerate(kinds)]
+
+    def make(self, _allocator: Allocator = allocator) -> list[Buffer]:
+        """New buffers, as `Buffer(size)` of each would be; the search for a free block is written out, since small programs return many."""
+        made = []
+        for nbytes, size, free in self._kinds:
+            buffer = _new_buffer(Buffer)
+            buffer._class_size = 0
+            buffer.nbytes = nbytes
+            buffer.writable = True
+            made.append(buffer)
+            if size:
+                try:
+                    buffer.ptr = free.pop()
+                except IndexError:
+                    buffer.ptr = _allocator.make(size)
+                buffer._class_size = size
+                _allocator.live += size
+        if _allocator.live > _allocator.peak:
+            _allocator.new_peak(_allocator.live)
+        return made
+
+
+_new_buffer = Buffer.__new__
 
 
 class Exposed:

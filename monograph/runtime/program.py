@@ -8,6 +8,9 @@ who made it):
     relocations             RELOCATION_WORDS each: word of the argument block, buffer index, byte offset
     template                the argument records of all steps, one after another
 
+A program may have an outcome: a buffer of two words for each index that a step may refuse, and one more word. After a step marked REFUSES
+a run with any of these words set stops (status: that step's); a run that comes to its end sets the last one.
+
 A run copies the template, writes `buffers[index] + offset` into every relocated word, and calls the kernels. Several runs of one program
 may be under way at once, each has its own copy. Steps run in order; the units of one step are shared out among threads.
 """
@@ -27,8 +30,8 @@ from typing import Any, NamedTuple
 from monograph.runtime.buffers import arenas
 from monograph.runtime.threads import setting
 
-SERIAL, HOST = 1, 2
-HEADER_WORDS, STEP_WORDS, RELOCATION_WORDS = 8, 5, 3
+SERIAL, HOST, REFUSES = 1, 2, 4
+HEADER_WORDS, STEP_WORDS, RELOCATION_WORDS = 10, 5, 3
 ARENA = -1
 LINE = 64
 
@@ -43,6 +46,8 @@ class Header(IntEnum):
     ARGS_BYTES = 4
     SCRATCH_BYTES = 5
     PARALLEL = 6
+    OUTCOME = 7  # 1 + the number of the buffer, 0 for none
+    OUTCOME_WORDS = 8  # before the one that says that the run has ended
 
 
 class Address(NamedTuple):
@@ -126,6 +131,7 @@ class Program:
 
     `scratch_bytes`: private memory that every thread gets (64-byte aligned). `arena_bytes`: memory for values that live only within a run,
     addressed with `Address(ARENA, offset)`; concurrent runs get different arenas. `keep`: anything that must live as long as the program.
+    `outcome`: (number of a buffer, words in it that a refused index sets), see above.
     """
 
     __slots__ = (
@@ -134,12 +140,20 @@ class Program:
     )
 
     def __init__(
-        self, entry: NativeEntry, steps: Sequence[Step], n_buffers: int, *, scratch_bytes: int = 0, arena_bytes: int = 0, keep: Any = None
+        self,
+        entry: NativeEntry,
+        steps: Sequence[Step],
+        n_buffers: int,
+        *,
+        scratch_bytes: int = 0,
+        arena_bytes: int = 0,
+        keep: Any = None,
+        outcome: tuple[int, int] | None = None,
     ) -> None:
         self.n_buffers, self.scratch_bytes, self.arena_bytes = n_buffers, scratch_bytes, arena_bytes
         self.names = [step.name for step in steps]
         self.keep = keep, [step.kernel for step in steps if isinstance(step.kernel, HostKernel)]
-        self._memory = _layout(steps, n_buffers, scratch_bytes, arena_bytes > 0)
+        self._memory = _layout(steps, n_buffers, scratch_bytes, arena_bytes > 0, outcome)
         self._address = self._memory.buffer_info()[0]
         self._entry = entry
         self._run = entry.run
@@ -189,7 +203,7 @@ class Program:
         return error or RuntimeError(f"step {status - 1} ({self.names[status - 1] or 'unnamed'}) reported a failure without an exception")
 
 
-def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena: bool) -> array[int]:
+def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena: bool, outcome: tuple[int, int] | None) -> array[int]:
     records: list[int] = []
     template: list[Any] = []
     relocations: list[int] = []
@@ -230,4 +244,6 @@ def _layout(steps: Sequence[Step], n_buffers: int, scratch_bytes: int, has_arena
     header[Header.RELOCATIONS_AT], header[Header.TEMPLATE_AT] = relocations_at, template_at
     header[Header.ARGS_BYTES], header[Header.SCRATCH_BYTES] = 8 * len(template), scratch
     header[Header.PARALLEL] = int(parallel)
+    if outcome is not None:
+        header[Header.OUTCOME], header[Header.OUTCOME_WORDS] = outcome[0] + 1, outcome[1]
     return array("q", [*header, *records, *relocations, *template])

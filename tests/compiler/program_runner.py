@@ -77,11 +77,13 @@ def one_by_one() -> Iterator[None]:
             if node.value is None and node.dtype is not None and (node.inputs or node in outputs):
                 whole(topological([node], stop=lambda n: n.value is not None), [node])
 
+    sweep = evaluator._sweep
     evaluator.run = singly
+    evaluator._sweep = lambda wanted: evaluator._compute([*wanted, *evaluator._pending_roots()])  # not as the last time, in one program
     try:
         yield
     finally:
-        evaluator.run = whole
+        evaluator.run, evaluator._sweep = whole, sweep
 
 
 @contextmanager

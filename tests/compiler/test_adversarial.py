@@ -16,7 +16,7 @@ from monograph.core import knobs
 from monograph.graph.node import Node
 from monograph.ops import elementwise, source
 from monograph.passes import fuse
-from monograph.targets.cpu.memory_plan import place, size_of
+from monograph.targets.cpu.memory_plan import KnownSizes, place, size_of
 from monograph.targets.cpu.steps import PlannedStep, Ref
 from tests.compiler.program_runner import one_by_one, poisoned, small_grains, threads
 
@@ -219,7 +219,7 @@ def planned(count: int, seed: int) -> tuple[list[PlannedStep], Node]:
         node = elementwise.exp(source.placeholder((n,), mg.float32))
         same = [i for i in inputs if i.shape == node.shape]
         words = [Ref(i) for i in inputs] + [Ref(node)]
-        steps.append(PlannedStep(None, words, 1, 1, inputs, [node], may_reuse=same))  # type: ignore[arg-type]
+        steps.append(PlannedStep(None, words, 1, 1, inputs, [node], may_reuse=[(node, i) for i in same]))  # type: ignore[arg-type]
         nodes.append(node)
     return steps, x
 
@@ -227,7 +227,7 @@ def planned(count: int, seed: int) -> tuple[list[PlannedStep], Node]:
 @pytest.mark.parametrize("seed", range(20))
 def test_no_value_is_placed_over_one_that_is_still_needed(seed: int) -> None:
     steps, x = planned(60, seed)
-    offsets, total = place(steps, {x})
+    offsets, total = place(steps, {x}, KnownSizes())
     last = {node: i for i, step in enumerate(steps) for node in (*step.reads, *step.writes)}
     first = {step.writes[0]: i for i, step in enumerate(steps)}
     placed = list(first)
@@ -235,5 +235,5 @@ def test_no_value_is_placed_over_one_that_is_still_needed(seed: int) -> None:
         assert offsets[a] >= 0 and offsets[a] + size_of(a) <= total and offsets[a] % 64 == 0
         for b in placed[k + 1 :]:
             apart = offsets[a] + size_of(a) <= offsets[b] or offsets[b] + size_of(b) <= offsets[a]
-            taken_over = last[a] == first[b] and a in steps[first[b]].may_reuse and offsets[a] == offsets[b]
+            taken_over = last[a] == first[b] and (b, a) in steps[first[b]].may_reuse and offsets[a] == offsets[b]
             assert apart or last[a] < first[b] or last[b] < first[a] or taken_over

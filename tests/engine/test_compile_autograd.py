@@ -261,11 +261,12 @@ def test_interrupt_in_the_commit_leaves_no_half_update() -> None:
         for w in ws:
             w.add_(1)
 
-    for _ in range(3):
+    for _ in range(5):
         f()
-    commit = {Entry._commit.__code__, Entry._write.__code__}
+    assert f.engine._direct is not None
+    commit = {Entry._commit.__code__, Entry._write.__code__, f.engine._direct.__code__}
     interrupted = 0
-    for k in range(0, 500, 7):
+    for k in range(0, 1000, 11):
         lines = 0
 
         def at_each_line(frame: Any, event: str, arg: Any, k: int = k) -> Any:

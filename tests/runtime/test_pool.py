@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from monograph.runtime.buffers import Buffer
-from monograph.runtime.program import ARENA, HOST, SERIAL, Address, Program, Step, float32_word, host_kernel, read_words
+from monograph.runtime.program import ARENA, HOST, REFUSES, SERIAL, Address, Program, Step, float32_word, host_kernel, read_words
 from monograph.runtime.threads import available_cores, get_num_threads, set_num_threads
 from monograph.targets.cpu.pool import native_entry, pool
 from tests.runtime.kernels_by_hand import add_index, chain, note_addresses, spin, through_scratch
@@ -190,6 +190,23 @@ def test_a_host_step_may_run_programs() -> None:
     Program(native_entry(), steps, 1).run([buffer.ptr])
     assert (array[:50] == np.arange(50) + 5).all()
     assert (array[50:] == 3 * np.arange(50, 100) + 2).all()
+
+
+def test_a_refused_word_ends_the_run_before_the_next_step() -> None:
+    buffer, outcome = Buffer(8 * 4), Buffer(8 * 3)
+    target, words = buffer.array((4,), "i8"), outcome.array((3,), "i8")
+    refuse = Step(add_index(), (Address(1), 0), 2, 1, REFUSES, "refuse")  # adds 1 to word 1
+    after = Step(add_index(), (Address(0), 5), 4, 1)
+    target[:], words[:] = 0, 0
+    program = Program(native_entry(), [refuse, after], 2, outcome=(1, 2))
+    with pytest.raises(RuntimeError, match="refuse"):
+        program.run([buffer.ptr, outcome.ptr])
+    assert target.tolist() == [0] * 4
+    assert words.tolist() == [0, 1, 0]  # the last one: the run has not come to its end
+    words[:] = [0, -1, 0]
+    program.run([buffer.ptr, outcome.ptr])
+    assert target.tolist() == [5, 6, 7, 8]
+    assert words.tolist() == [0, 0, 1]
 
 
 def test_serial_flag_gives_one_call() -> None:

@@ -21,6 +21,7 @@ from monograph.core.errors import MonographError
 from monograph.core.knobs import define_knob
 from monograph.runtime.threads import setting
 from monograph.targets.cpu.features import cpu_features
+from monograph.targets.cpu.resident import touch_sparsely
 
 compile_threads = define_knob("compile_threads", 1, "threads that compile kernels at a cold start (0: as many as run them, at most 8)")
 
@@ -43,6 +44,7 @@ def llvm() -> Any:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     binding.set_option("", "-disable-lsr")
+    touch_sparsely(str(binding.ffi.lib._name))
     return binding
 
 

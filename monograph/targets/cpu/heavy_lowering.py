@@ -21,7 +21,7 @@ from monograph.passes.views import View
 from monograph.runtime.program import host_kernel, read_words
 from monograph.targets.cpu.features import cpu_features
 from monograph.targets.cpu.loop_lowering import _Access, copy_step, loop_source
-from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.cpu.steps import REFUSED, ErrorWords, PlannedStep, Ref
 from monograph.targets.llvm.kernels.call import BufferRef, KernelCall, Machine
 from monograph.targets.llvm.kernels.conv_geometry import ConvShape
 from monograph.targets.llvm.kernels.conv_plan import ConvSpec, plan_conv_backward_input, plan_conv_forward
@@ -438,8 +438,9 @@ def scatter_operands(node: Node, inputs: tuple[Node, ...], stored: Callable[[Nod
             src = movement.slice(src, starts=(0,) * len(lengths), steps=(1,) * len(lengths), lengths=lengths)
     whole = [i if i.dtype is int64 else elementwise.cast(i, dtype=int64) for i in indices]
     if node.op is not index.index_put:
-        nowhere = source.constant(1 << 62, int64)
-        whole = [elementwise.where(compare.lt(i, source.constant(0, int64)), nowhere, i) for i in whole]
+        least, nowhere = source.constant(-(1 << 63), int64), source.constant(REFUSED, int64)  # as in `LoopLowering.counted`
+        far = [elementwise.maximum(elementwise.add(i, least), nowhere) for i in whole]
+        whole = [elementwise.where(compare.lt(i, source.constant(0, int64)), f, i) for i, f in zip(whole, far, strict=True)]
     return (base, *[stored(i) for i in whole], stored(src))
 
 

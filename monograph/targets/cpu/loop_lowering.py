@@ -15,10 +15,11 @@ from monograph.passes.domains import Sizes, spread
 from monograph.passes.fuse import FULL, Fusion, Unit
 from monograph.passes.views import View, broadcast_to, index_position, index_view
 from monograph.targets.cpu.features import cpu_features
-from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.cpu.steps import REFUSED, ErrorWords, PlannedStep, Ref
+from monograph.targets.cpu.takeover import takeovers
 from monograph.targets.llvm.ir import Module
 from monograph.targets.llvm.kernels.call import KernelSource
-from monograph.targets.llvm.loop_spec import Instr, LoopKernel, Operand, arg_words, scratch_bytes, units
+from monograph.targets.llvm.loop_spec import Instr, LoopKernel, Operand, arg_words, scratch_bytes, streamed, units
 from monograph.targets.llvm.loops import emit_loop_kernel
 from monograph.targets.llvm.scalar import cost, supports
 
@@ -40,7 +41,13 @@ RANDOM = {
     random.bernoulli: "random_bernoulli",
 }
 GRAIN_CYCLES = 24_000  # work for a thread to come back for: some ten microseconds
+PARTS, PARTS_OF_CORE = 128, 16  # a step is not divided further where that makes parts of more than GRAIN_CYCLES
 SPILL_BYTES = 192 * 1024
+
+
+def streamed_from() -> int:
+    """Bytes moved by a kernel from which on its results are stored past the caches: the last cache would not hold them for the reader."""
+    return 2 * cpu_features().l3
 
 
 def is_pointwise(node: Node) -> bool:
@@ -271,8 +278,9 @@ class LoopWriter:
         """Only `index` counts negative indices from the end; for the others they become one that no size admits."""
         if node.op is index.index:
             return i
-        zero, huge = self.emit("const", (), "int64", (0,)), self.emit("const", (), "int64", (1 << 62,))
-        return self.emit("where", (self.emit("lt", (i, zero), "bool"), huge, i), "int64")
+        zero, huge, least = (self.emit("const", (), "int64", (n,)) for n in (0, REFUSED, -(1 << 63)))
+        far = self.emit("maximum", (self.emit("add", (i, least), "int64"), huge), "int64")  # 2 ** 63 more: the message subtracts it
+        return self.emit("where", (self.emit("lt", (i, zero), "bool"), far, i), "int64")
 
     def read_view(self, v: View, shape: Sizes, row: bool) -> int:
         wide = broadcast_to(v, shape)
@@ -322,22 +330,9 @@ class LoopWriter:
             (self.cycles, self.row_cycles),
             [a.ref.node for a in self.accesses if a.written],
             list(dict.fromkeys(a.ref.node for a in self.accesses if not a.written)),
-            self.reusable(),
+            takeovers(self.accesses, self.instrs, [i for i in self.order if i in self.unit.reduced]),
             tuple(n.op.name for n in self.unit.nodes),
         )
-
-    def reusable(self) -> list[Node]:
-        """Values read only at the very place where the result is written: the result may take over their memory."""
-        writes = [a for a in self.accesses if a.written]
-        if self.unit.reduced or len(writes) != 1:
-            return []
-        w = writes[0]
-        out = []
-        for node in dict.fromkeys(a.ref.node for a in self.accesses if not a.written):
-            mine = [a for a in self.accesses if a.ref.node is node]
-            if all(a.strides == w.strides and a.ref.offset == 0 and not a.extras and a.itemsize == w.itemsize for a in mine):
-                out.append(node)
-        return out
 
 
 @dataclass(eq=False)
@@ -351,17 +346,22 @@ class LoopOutline:
     cycles: tuple[float, float]  # of the work done for each element, and for each row
     writes: list[Node]
     reads: list[Node]
-    reusable: list[Node]
+    reusable: list[tuple[Node, Node]]  # (written, read): see `takeovers`
     ops: tuple[str, ...]
 
     @cached_property
     def kernel(self) -> KernelSource:
         return loop_source(self.spec)
 
+    @cached_property
+    def streaming(self) -> KernelSource:
+        """The kernel for sizes so large that what it stores had better go past the caches."""
+        return loop_source(replace(self.spec, stream=True)) if streamed(self.spec) else self.kernel
+
     @property
     def nodes(self) -> list[Node]:
         """All values it has to do with."""
-        return [*self.reads, *self.writes, *self.reusable, *([self.checked] if self.checked is not None else [])]
+        return [*self.reads, *self.writes, *([self.checked] if self.checked is not None else [])]
 
     def figures(self) -> LoopFigures:
         """What the step is made with, symbolic where sizes are."""
@@ -380,11 +380,13 @@ class LoopOutline:
         words, count, total, rows, scratch, moved = figures
         per_element, per_row = self.cycles
         work = total * (per_element / 8 + 0.5) + rows * per_row / 8
-        grain = max(1, int(GRAIN_CYCLES / max(1.0, work / max(1, count))))
+        # Of much work in many parts: a thread that takes parts that follow one another finds their memory fetched ahead.
+        grain = max(1, int(GRAIN_CYCLES / max(1.0, work / max(1, count))), count // max(PARTS, PARTS_OF_CORE * cpu_features().cores))
         if not self.spec.reduced and self.spec.kept == 1:
             grain = max(256, (grain + 255) // 256 * 256)
+        kernel = self.streaming if moved >= streamed_from() else self.kernel
         return PlannedStep(
-            self.kernel, words, count, grain, self.reads, self.writes, scratch, int(total * per_element), moved,
+            kernel, words, count, grain, self.reads, self.writes, scratch, int(total * per_element), moved,
             "reduce" if self.spec.reduced else "map", self.ops, self.reusable,
         )  # fmt: skip
 

@@ -94,8 +94,8 @@ def place(steps: Sequence[PlannedStep], fixed: set[Node], sizes: KnownSizes) -> 
             nbytes = thing.nbytes if type(thing) is TempBuffer else sizes.of(thing)  # type: ignore[arg-type]
             size = max(ALIGNMENT, (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
             if isinstance(thing, Node) and thing in step.writes:
-                for old in step.may_reuse:
-                    if old not in fixed and last.get(old) == i and held.get(old) == size and old in offsets:
+                for written, old in step.may_reuse:
+                    if written is thing and old not in fixed and last.get(old) == i and held.get(old) == size and old in offsets:
                         offsets[thing], held[thing] = offsets[old], size
                         del held[old]
                         break

@@ -6,7 +6,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
-from ctypes import memmove
+from ctypes import memmove, memset
 from functools import cached_property
 from typing import Any
 
@@ -17,31 +17,34 @@ from monograph.core.dtype import FLOAT8, bfloat16, by_name
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError, MonographError
 from monograph.core.shape import numel
-from monograph.core.symbol import Sym
+from monograph.core.symbol import Sym, hint_of
 from monograph.graph.node import Node, provenance
 from monograph.graph.op import Trait
-from monograph.ops import compare, contraction, movement, source
+from monograph.ops import attention, compare, contraction, movement, source
 from monograph.passes.fuse import ASSEMBLE, GATHER, HEAVY, POINT, PROJECT, REDUCE, SOURCE, VIEW, VIRTUAL, Unit, fuse
 from monograph.passes.graph import Graph, extract, quiet, rewrite
 from monograph.passes.pipeline import optimise, pipeline
+from monograph.passes.schedule import schedule
 from monograph.passes.views import View, materialise_reshapes, resolve
-from monograph.runtime.buffers import Buffer
+from monograph.runtime.buffers import Buffer, Several
 from monograph.runtime.observing import observing
-from monograph.runtime.program import ARENA, Address, HostKernel, Program, Step
+from monograph.runtime.program import ARENA, REFUSES, Address, HostKernel, Program, Step
 from monograph.targets.base import KernelInfo
-from monograph.targets.cpu import pool_lowering
+from monograph.targets.cpu import attention_lowering, pool_lowering
 from monograph.targets.cpu.epilogues import absorb
+from monograph.targets.cpu.handover import Handover, heirs, last_check
 from monograph.targets.cpu.heavy_lowering import ASSEMBLED, SCATTERS, Heavy, has_rule, lower_heavy, scatter_operands
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.loop_lowering import GATHERS, RANDOM, REDUCTIONS, LoopOutline, is_pointwise, outline_loop
-from monograph.targets.cpu.memory_plan import KnownSizes, place
+from monograph.targets.cpu.memory_plan import KnownSizes, place, size_of
 from monograph.targets.cpu.packed_weights import PackedWeights, packed_once
 from monograph.targets.cpu.pool import native_entry
-from monograph.targets.cpu.steps import ErrorWords, PlannedStep, Ref
+from monograph.targets.cpu.steps import REFUSED, ErrorWords, PlannedStep, Ref
+from monograph.targets.cpu.updates_last import updates_last
 from monograph.targets.llvm.kernels.call import ConstBuffer, KernelSource, TempBuffer
 from monograph.targets.llvm.loop_index import ZERO_DIVISOR
 
-RULE_FILES = (pool_lowering,)  # importing them registers their rules
+RULE_FILES = (pool_lowering, attention_lowering)  # importing them registers their rules
 LARGE_RUN = 8 << 20  # bytes of working memory from which on the compiler's must not lie beside it
 FORMATS = {
     "bool": "?",
@@ -61,6 +64,7 @@ FORMATS = {
     "complex128": "16s",
     **dict.fromkeys((d.name for d in FLOAT8), "1s"),
 }
+WALKING = (contraction.matmul, attention.scaled_dot_product_attention, attention.attention_backward)  # read operands by their strides
 _FOLLOWED = (movement.reshape, movement.permute, movement.expand, movement.slice, movement.diagonal, movement.unfold, movement.flip)
 
 
@@ -87,8 +91,8 @@ def kind_of(node: Node) -> str:
 
 
 def keeps(node: Node) -> bool:
-    """Composites that this target takes whole."""
-    return False
+    """Composites that this target takes whole: those for which it has a scalar rule of its own, and attention."""
+    return kind_of(node) == POINT or attention_lowering.takes_attention(node)
 
 
 def ready(graph: Graph) -> Graph:
@@ -113,7 +117,7 @@ def ready(graph: Graph) -> Graph:
             fresh = tuple(copyable(x) for x in inputs)
         elif kind == HEAVY and not has_rule(node):  # a host step walks any view, but through memory
             fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
-        elif kind == HEAVY and node.op is not contraction.matmul:
+        elif kind == HEAVY and node.op not in WALKING:
             fresh = tuple(contiguous(x) for x in inputs)
         elif kind == HEAVY:
             fresh = tuple(source.clone(x) if kind_of(resolve(x, memo).root) == VIRTUAL else x for x in inputs)
@@ -153,7 +157,27 @@ class Lowering:
                 projections.setdefault(node.inputs[0], {})[node.attrs.index] = node  # type: ignore[attr-defined]
         self.heavy = Heavy(self.fusion, projections, graph.outputs)
         self.stored = set(self.fusion.stored)
-        self.units = absorb(self.fusion, self.stored, self.heavy)
+        outside = {*graph.sources, *graph.scalars, *graph.outputs}  # what lies in memory of its own
+        self.units = schedule(
+            absorb(self.fusion, self.stored, self.heavy), self._reads, self._writes, lambda n: 0 if n in outside else hint_of(size_of(n))
+        )
+
+    def _reads(self, unit: Unit) -> list[Node]:
+        """The values in memory that a unit reads (and of heavy ones, what their tails read and write beside the result)."""
+        view = self.fusion.view
+        found = [view(x).root for node in unit.nodes for x in node.inputs]
+        tail = self.heavy.tails.get(unit.nodes[0]) if unit.kind != "loop" else None
+        return found if tail is None else [*found, *(ref.node for ref, _ in tail.operands)]
+
+    def _writes(self, unit: Unit) -> list[Node]:
+        """The values in memory that a unit makes."""
+        if unit.kind == "loop":
+            return [node for node in unit.nodes if node in self.stored]
+        node = unit.nodes[0]
+        tail = self.heavy.tails.get(node)
+        if tail is not None:
+            return [tail.result, *(tail.operands[k][0].node for _, k in tail.epilogue.stores)]
+        return [node] if node.dtype is not None else list(self.heavy.projections.get(node, {}).values())
 
     def outline(self, unit: Unit) -> LoopOutline | None:
         """The kernel of a loop unit, None if nobody would see what it does."""
@@ -189,7 +213,7 @@ class CpuPlan:
 
     # ---- memory and code ----
     def _layout(self, graph: Graph, steps: Sequence[PlannedStep], numbers: Sequence[Any], sizes: KnownSizes) -> None:
-        steps = packed_once([s for s in steps if s.units])
+        steps = updates_last(packed_once([s for s in steps if s.units]), graph.sources, graph.outputs)
         self._numbers = tuple(numbers)
         where: dict[Node, tuple[int, int]] = {}  # node -> (buffer, byte offset)
         for i, s in enumerate(graph.sources):
@@ -205,6 +229,8 @@ class CpuPlan:
             offset += struct.calcsize("=" + form) + pad
         at_outputs = at_scalars + 1
         self.output_sizes = [sizes.of(o) for o in graph.outputs]
+        self._outputs = Several(self.output_sizes)
+        self._partial: dict[Any, Several] = {}  # of runs in which some take over sources
         for i, o in enumerate(graph.outputs):
             where[o] = (at_outputs + i, 0)
         at_errors = at_outputs + len(graph.outputs)
@@ -230,23 +256,30 @@ class CpuPlan:
 
         kernels = {s.kernel.name: s.kernel for s in steps if not isinstance(s.kernel, HostKernel)}
         addresses = jit().kernels(kernels)
+        refusing = last_check(steps)
         program_steps = [
             Step(
                 s.kernel if isinstance(s.kernel, HostKernel) else addresses[s.kernel.name],
                 [w if type(w) is int else address(w) for w in s.words],
                 s.units,
                 s.grain,
-                0,
+                REFUSES if i == refusing else 0,
                 s.kind,
             )
-            for s in steps
+            for i, s in enumerate(steps)
         ]
+        self.heirs = heirs(steps, graph.sources, graph.outputs)  # (output, source) pairs that may share memory
         self._scalars = struct.Struct(layout).pack if graph.scalars else None
-        self._converts = [_converter(s.dtype.name) for s in graph.scalars]
+        # Packing makes floats of all that are none.
+        as_they_are = all(s.dtype.name in ("float32", "float64") for s in graph.scalars)
+        self._converts = None if as_they_are else [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
         scratch = max((s.scratch for s in steps), default=0)
         made: dict[str, Any] = {"scratch_bytes": scratch, "arena_bytes": arena_bytes, "keep": self.constants}
-        n_buffers = at_errors + (1 if self.checked else 0)
+        self._has_outcome = bool(self.checked or self.heirs)
+        if self._has_outcome:
+            made["outcome"] = at_errors, 2 * len(self.checked)
+        n_buffers = at_errors + self._has_outcome
         self.program = Program(native_entry(), program_steps, n_buffers, **made)
         self._packed = PackedWeights.of(native_entry(), steps, program_steps, graph.sources, made, n_buffers)
         self._dummy = Buffer(8)
@@ -261,39 +294,70 @@ class CpuPlan:
     # ---- running ----
     def run(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[Buffer]:
         """See engine.plans.Plan."""
-        outputs, addresses, keep = self._prepare(sources, scalars)
-        if observing.kernels is None:
-            kept = self._packed.use(sources) if self._packed is not None else None
-            if kept is None:
-                self.program.run(addresses)
-            else:
-                kept.program.run([*addresses, kept.memory.ptr])
-        else:
-            start = time.perf_counter_ns()
-            observing.kernels(self, start, self.program.profile(addresses))
-        if self.checked:
-            self._check(keep[-1])
+        outputs, addresses, keep = self.prepare(sources, scalars)
+        self.launch(sources, addresses, keep)
         return outputs
 
-    def _prepare(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> tuple[list[Buffer], list[int], list[Buffer]]:
+    def prepare(
+        self, sources: Sequence[Buffer], scalars: Sequence[Any], taking: Sequence[tuple[int, int]] = ()
+    ) -> tuple[list[Buffer], list[int], list[Buffer]]:
+        """(outputs, all addresses, what must live until the run ends). `taking`: see `handover`."""
         addresses = [b.ptr for b in sources]
         keep: list[Buffer] = []
         if self._scalars is not None:
             block = Buffer(self._scalar_bytes)
             keep.append(block)
-            packed = self._scalars(*[c(v) for c, v in zip(self._converts, (*scalars, *self._numbers), strict=True)])
+            values: Sequence[Any] = (*scalars, *self._numbers)
+            if self._converts is not None:
+                values = [c(v) for c, v in zip(self._converts, values, strict=True)]
+            packed = self._scalars(*values)
             memmove(block.ptr, packed, len(packed))
             addresses.append(block.ptr)
         else:
             addresses.append(self._dummy.ptr)
-        outputs = [Buffer(n) for n in self.output_sizes]
+        if taking:
+            several = self._partial.get(taking)
+            if several is None:
+                several = self._partial[taking] = Several(self.output_sizes, {o for o, _ in taking})
+            outputs = several.make()
+            for o, source in taking:
+                outputs[o].ptr = addresses[source]
+        else:
+            outputs = self._outputs.make()
         addresses += [b.ptr for b in outputs]
-        if self.checked:
-            errors = Buffer(16 * len(self.checked))
-            errors.array((2 * len(self.checked),), "i8")[...] = 0
-            keep.append(errors)
-            addresses.append(errors.ptr)
+        if self.checked or taking:
+            size = 16 * len(self.checked) + 8
+            outcome = Buffer(size)
+            memset(outcome.ptr, 0, size)
+            keep.append(outcome)
+            addresses.append(outcome.ptr)
+        elif self._has_outcome:  # nobody will look at it
+            addresses.append(self._dummy.ptr)
         return outputs, addresses, keep
+
+    def handover(self, sources: Sequence[Buffer], scalars: Sequence[Any], taking: Sequence[tuple[int, int]]) -> Handover:
+        """A run in which outputs take over sources: pairs of `heirs`."""
+        return Handover(self, sources, scalars, taking)
+
+    def launch(self, sources: Sequence[Buffer], addresses: list[int], keep: Sequence[Buffer]) -> None:
+        """The native call of a run that is prepared. Raises for refused indices."""
+        failure: RuntimeError | None = None
+        try:
+            if observing.kernels is None:
+                kept = self._packed.use(sources) if self._packed is not None else None
+                if kept is None:
+                    self.program.run(addresses)
+                else:
+                    kept.program.run([*addresses, kept.memory.ptr])
+            else:
+                start = time.perf_counter_ns()
+                observing.kernels(self, start, self.program.profile(addresses))
+        except RuntimeError as error:
+            failure = error
+        if failure is not None:
+            if self.checked:
+                self._check(keep[-1])
+            raise failure
 
     def _check(self, errors: Buffer) -> None:
         words = errors.array((len(self.checked), 2), "i8")
@@ -301,7 +365,7 @@ class CpuPlan:
             if code == ZERO_DIVISOR:
                 raise MonographError(compare.DIVIDED_BY_ZERO)
             if code:
-                raise DimensionError(refused.format(value=int(value)))
+                raise DimensionError(refused.format(value=int(value) - (1 << 63) if value >= REFUSED else int(value)))
 
     def describe(self) -> list[KernelInfo]:
         """The kernel calls of one run, in order."""
@@ -314,7 +378,7 @@ class CpuPlan:
 
     def profile(self, sources: Sequence[Buffer], scalars: Sequence[Any]) -> list[int]:
         """Runs once and returns the nanoseconds of every kernel call."""
-        _, addresses, keep = self._prepare(sources, scalars)
+        _, addresses, keep = self.prepare(sources, scalars)
         times = self.program.profile(addresses)
         del keep
         return times

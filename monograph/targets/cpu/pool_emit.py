@@ -3,12 +3,13 @@
 One step is open at a time. The caller writes the step's record, makes the sequence number odd (open), works itself, makes it even
 (closed) and waits until no worker is active. A worker that sees a new odd number counts itself active, looks again (the step may be
 closed by now, its record about to be overwritten), grabs units until none are left, and leaves. So the caller never waits for a worker
-to *wake*, only for one that is working. Workers spin on the number for a while, then sleep on a condition variable.
+to *wake*, only for one that is working. Workers spin on the number for a while, then offer their core to others, then sleep on a
+condition variable.
 """
 
 from __future__ import annotations
 
-from monograph.runtime.program import HEADER_WORDS, HOST, RELOCATION_WORDS, SERIAL, STEP_WORDS, Header
+from monograph.runtime.program import HEADER_WORDS, HOST, REFUSES, RELOCATION_WORDS, SERIAL, STEP_WORDS, Header
 from monograph.runtime.threads import MAX_THREADS
 from monograph.targets.cpu.pool_state import (
     ACTIVE,
@@ -35,6 +36,7 @@ from monograph.targets.cpu.pool_state import (
 from monograph.targets.llvm.ir import Module, Val
 
 SPIN_NANOSECONDS = 50_000
+AWAKE_NANOSECONDS = 1_000_000  # for so long a worker that nobody needs stays awake, offering its core to others once it is done spinning
 CALLER_SPINS = 512
 NO_MEMORY = -1
 
@@ -155,7 +157,11 @@ def emit_worker(n: Native) -> None:
         n.pause()
         n.assign(spins, f.add(n.read(spins), 1))
         look = f.icmp("eq", f.binary("and", n.read(spins), f.i64(31)), 0)
-        f.if_(look, lambda: f.if_(f.icmp("sgt", n.now(clock), n.read(deadline)), sleep))
+        f.if_(look, lambda: f.if_(f.icmp("sgt", n.now(clock), n.read(deadline)), late))
+
+    def late() -> None:
+        over = f.icmp("sgt", n.now(clock), f.add(n.read(deadline), AWAKE_NANOSECONDS - SPIN_NANOSECONDS))
+        f.if_(over, sleep, lambda: f.line("call i32 @sched_yield()"))
 
     def turn() -> None:
         sequence = n.load_atomic(SEQUENCE, "acquire")
@@ -267,6 +273,13 @@ def emit_run(n: Native) -> None:
         timed = f.icmp("ne", times, Val("null", "ptr"))
         f.if_(timed, lambda: n.assign(before, n.now(clock)))
 
+        def outcome(word: Val) -> Val:
+            words = f.load("ptr", f.gep(buffers, f.sub(header(Header.OUTCOME), 1), "i64"), 8)
+            return f.gep(words, word, "i64")
+
+        def refused(k: Val) -> Val:
+            return f.icmp("ne", f.load("i64", outcome(k), 8), 0)
+
         def step() -> None:
             i = n.read(index)
             record = f.gep(program, f.add(f.mul(i, 8 * STEP_WORDS), 8 * HEADER_WORDS))
@@ -299,6 +312,11 @@ def emit_run(n: Native) -> None:
 
             f.if_(split, parallel, serial)
 
+            def look() -> None:
+                f.loop(0, header(Header.OUTCOME_WORDS), 1, (), lambda k: f.if_(refused(k), lambda: n.assign(status, f.add(i, 1))))
+
+            f.if_(f.icmp("ne", f.binary("and", flags, f.i64(REFUSES)), 0), look)
+
             def stamp() -> None:
                 now = n.now(clock)
                 f.store(f.sub(now, n.read(before)), f.gep(times, i, "i64"), 8)
@@ -310,6 +328,8 @@ def emit_run(n: Native) -> None:
             return f.binary("and", f.icmp("slt", n.read(index), steps_count), f.icmp("eq", n.read(status), 0))
 
         n.while_(more, step)
+        ended = f.binary("and", f.icmp("eq", n.read(status), 0), f.icmp("ne", header(Header.OUTCOME), 0))
+        f.if_(ended, lambda: f.store(f.i64(1), outcome(header(Header.OUTCOME_WORDS)), 8))
 
     f.if_(f.icmp("eq", n.read(status), 0), run_steps)
 

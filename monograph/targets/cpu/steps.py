@@ -25,12 +25,15 @@ class ErrorWords:
     node: Node
 
 
+# A negative index of an op that does not count from the end: kernels see it 2 ** 63 higher, which is at least this.
+REFUSED = 1 << 62
+
 Word = int | float | Ref | ErrorWords | TempBuffer | ConstBuffer
 
 
 @dataclass(eq=False)
 class PlannedStep:
-    """One kernel call. `reads` and `writes` are the values it touches; `may_reuse` those whose memory the (single) result may take over."""
+    """One kernel call. `reads` and `writes` are the values it touches; `may_reuse` pairs (written, read) that may share memory."""
 
     kernel: KernelSource | HostKernel
     words: list[Any]
@@ -43,4 +46,4 @@ class PlannedStep:
     nbytes: int = 0
     kind: str = ""
     ops: tuple[str, ...] = ()
-    may_reuse: list[Node] = field(default_factory=list)
+    may_reuse: list[tuple[Node, Node]] = field(default_factory=list)

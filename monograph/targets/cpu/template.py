@@ -368,7 +368,7 @@ def _on_others(step: PlannedStep, other: Callable[[Node], Node], word_of: Callab
         words.append(word if kind is int else Ref(other(word.node), word.offset) if kind is Ref else word_of(word))
     return PlannedStep(
         step.kernel, words, step.units, step.grain, [other(x) for x in step.reads], [other(x) for x in step.writes], step.scratch,
-        step.flops, step.nbytes, step.kind, step.ops, [other(x) for x in step.may_reuse],
+        step.flops, step.nbytes, step.kind, step.ops, [(other(w), other(x)) for w, x in step.may_reuse],
     )  # fmt: skip
 
 
