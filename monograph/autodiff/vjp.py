@@ -178,8 +178,9 @@ def gradients(
         start = len(now.pending)
         grads = pulled(node, g)
         # What a user's backward read is the user's affair, as in PyTorch; `saved_tensors` has looked after what was saved.
-        reads = _check_saved(node, now.pending[start:]) if node.owner is None else node.owner.saves
-        if reads or (saved and node in saved):
+        reads = bool(saved) and node in saved
+        reads = reads or (_check_saved(node, now.pending[start:]) if node.owner is None else node.owner.saves)
+        if reads:
             reads_saved.add(id(node))
         if check is not None:
             check(node, grads)
