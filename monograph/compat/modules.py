@@ -26,6 +26,18 @@ class Forwarding(ModuleType):
         self.__path__: list[str] = []
         self._sources = sources
         vars(self).update(content)
+        # Once imported it hides the function of its name in the module above (`nn.parallel.data_parallel` is both): it keeps and is it.
+        own = name.rpartition(".")[2]
+        for source in sources:
+            if callable(vars(source).get(own)):
+                vars(self).setdefault(own, vars(source)[own])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function of the same name."""
+        function = vars(self).get(self.__name__.rpartition(".")[2])
+        if function is None:
+            raise TypeError(f"{self.__name__!r} is a module, it cannot be called")
+        return function(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):

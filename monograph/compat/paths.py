@@ -35,6 +35,10 @@ FORWARDS: dict[str, tuple[str, ...]] = {
     "autograd.profiler_legacy": ("profiler",),
     "nn.grad": ("nn.functional",),
     "nn.parallel": ("nn",),
+    **{
+        f"nn.parallel.{name}": ("nn.parallel",)
+        for name in "_functions data_parallel distributed replicate scatter_gather parallel_apply".split()
+    },
     "nn.modules.module": ("nn.module", "nn"),
     "nn.modules.utils": ("nn.functional.conv", "nn"),
     "nn.utils.clip_grad": ("nn.utils.clip_grad", "nn.utils"),

@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from monograph.core.clashes import mixed_products
-from monograph.core.dtype import int64
+from monograph.core.dtype import int64, promote
 from monograph.core.errors import ArgumentError
 from monograph.core.modes import MODES
 from monograph.core.shape import normalize_dim
 from monograph.graph.node import Node
 from monograph.ops import contraction, elementwise, movement, reduce
 from monograph.ops.einsum import einsum as einsum_op
+from monograph.ops.einsum import parse, sizes_of
 from monograph.tensor.autocasting import cast_inputs
 from monograph.tensor.core import Tensor
 from monograph.tensor.delivery import takes_out
@@ -87,7 +88,25 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     equation = equation.replace(" ", "")
     if group and all(isinstance(x, Tensor) and x.dtype.kind in "iub" for x in group) and _sums_one_operand(equation, group):
         group = [x.to(int64) for x in group]
+    if len({x.dtype for x in group if isinstance(x, Tensor)}) > 1 and all(isinstance(x, Tensor) for x in group):
+        group = _promoted(equation, group)
     return apply(einsum_op, *group, equation=equation)
+
+
+def _promoted(equation: str, operands: Any) -> Any:
+    """Operands of several types in the type that they promote to, where they are multiplied only; as they are where types that differ meet
+    in a sum of products, which PyTorch refuses, too.
+    """
+    labels, output = parse(equation, tuple(x.ndim for x in operands))
+    sizes = sizes_of(labels, [x.shape for x in operands], equation)
+    own = [{label for label, size in zip(ls, x.shape, strict=True) if size == sizes[label]} for ls, x in zip(labels, operands, strict=True)]
+    met, dtype = own[0], operands[0].dtype
+    for k in range(1, len(operands)):
+        needed = {*output, *(label for ls in labels[k + 1 :] for label in ls)}
+        if (met & own[k]) - needed and operands[k].dtype != dtype:
+            return operands
+        met, dtype = (met | own[k]) & needed, promote(dtype, operands[k].dtype)
+    return [x.to(dtype) for x in operands]
 
 
 def _sums_one_operand(equation: str, operands: Any) -> bool:
