@@ -22,6 +22,7 @@ from monograph.graph.node import Node
 from monograph.ops import source
 from monograph.passes.graph import extract, quiet
 from monograph.runtime.buffers import Buffer
+from monograph.runtime.regions import Region
 
 LONG = 300  # nodes: shorter graphs are planned soon enough
 RUNS = 8  # of a long graph op by op, before it is planned whole
@@ -30,7 +31,7 @@ LARGE = 1 << 13  # numbers: more of them are worth a plan and threads, whatever 
 PLANS_KEPT = 4000
 
 Finder = Callable[[Sequence[Node], Sequence[Node], Sequence[Node], Sequence[Node]], Plan]
-Value = Buffer | np.ndarray
+Value = Buffer | Region | np.ndarray
 
 
 class Ledger:
@@ -125,7 +126,7 @@ class OpByOpPlan:
             for plan, node, inputs, results, dead in self.steps:
                 if plan is None:
                     reference: Any = node.op.reference
-                    values[results[0]] = reference(node.attrs, *[self._array(values[i], i) for i in inputs])
+                    values[results[0]] = np.asarray(reference(node.attrs, *[self._array(values[i], i) for i in inputs]))
                 else:
                     made = plan.run([_block(values[i]) for i in inputs], ())
                     for i, buffer in zip(results, made, strict=True):
@@ -143,7 +144,7 @@ class OpByOpPlan:
         out = []
         for node in self.graph.outputs:
             value = values[self.number[node]]
-            if not isinstance(value, Buffer) or id(value) in taken:
+            if isinstance(value, np.ndarray) or id(value) in taken:
                 value = _copied(self._array(value, self.number[node]))
             taken.add(id(value))
             out.append(value)
@@ -154,8 +155,8 @@ def _small(node: Node) -> bool:
     return numel(node.shape) <= LARGE and all(numel(x.shape) <= LARGE for x in node.inputs)
 
 
-def _block(value: Value) -> Buffer:
-    return value if isinstance(value, Buffer) else _copied(value)
+def _block(value: Value) -> Buffer | Region:
+    return _copied(value) if isinstance(value, np.ndarray) else value
 
 
 def _copied(array: np.ndarray) -> Buffer:

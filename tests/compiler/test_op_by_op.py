@@ -168,3 +168,18 @@ def test_a_plan_found_again_gets_its_inputs_in_its_own_order() -> None:
         plan = families.find_plan(topological([result]), given, [], [result], families.is_source)
         (made,) = plan.run(values, [])
         np.testing.assert_allclose(made.array((size,), np.float32), 1 - np.e, rtol=1e-6)
+
+
+def test_slices_of_memory_and_single_numbers(made: list[OpByOpPlan]) -> None:
+    # A slice of a value is a region of its memory, and NumPy answers a comparison of two single numbers with a scalar, not an array.
+    families.ledger.wasted = 1000
+    x = mg.arange(40.0).reshape(8, 5) / 40
+    mg.eval(x)
+    row, expected = x[1], x.numpy()[1].astype(np.float64)
+    for k in range(40):
+        row, expected = row.sin() + x[k % 8], np.sin(expected) + x.numpy()[k % 8]
+    largest = row.max()
+    above = mg.logical_and(largest > 0, mg.logical_not(largest > 9))
+    assert above.item() is True
+    np.testing.assert_allclose(row, expected, rtol=1e-5)
+    assert made
