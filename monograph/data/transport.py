@@ -2,12 +2,14 @@
 
 The memory has no name, so nothing is left behind when a process is killed. It comes in segments that travel back and forth: a batch is
 collated in one (`Sender.empty`), the other process computes on it where it lies, and when nobody there holds it any more the segment goes
-back with the next question. Fresh pages are the greater part of what a batch costs otherwise. Where the system lacks such memory,
-arrays travel in the pipe.
+back with the next question. Fresh pages are the greater part of what a batch costs otherwise. A segment costs no open file once it is
+mapped, so that any number of batches may be kept. Where the system lacks such memory, arrays travel in the pipe.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
 import mmap
 import os
@@ -27,6 +29,30 @@ from monograph.tensor.interop import host_array
 INLINE_BYTES = 32 * 1024
 MOST_IDLE = 4  # of the segments that wait, for each that a batch takes; more are given up
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create") and hasattr(reduction, "send_handle")
+
+
+@functools.cache
+def _libc() -> Any:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype, library.munmap.restype = ctypes.c_void_p, ctypes.c_int
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library
+
+
+def _mapped(handle: int, length: int) -> np.ndarray:
+    """The bytes of shared memory, mapped as long as an array looks at them. (Python's mmap keeps a file open for each, before 3.13.)"""
+    address = _libc().mmap(None, length, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, handle, 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), f"a batch's {length} bytes of shared memory could not be mapped")
+    memory = (ctypes.c_ubyte * length).from_address(address)
+    weakref.finalize(memory, _libc().munmap, address, length).atexit = False
+    return np.frombuffer(memory, np.uint8)
+
+
+def _start_of(memory: np.ndarray, size: int) -> np.ndarray:
+    """The first bytes, as an array that lives as long as any view of it: of a slice, views would hold what it is a slice of instead."""
+    return np.frombuffer(memory.data, np.uint8, size)
 
 
 def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
@@ -60,7 +86,7 @@ class _Segment:
     """Shared memory, as the sender sees it."""
 
     number: int
-    memory: mmap.mmap
+    memory: np.ndarray
     length: int
     handle: int | None  # until it has been sent
     array: Any = field(default=lambda: None)  # a weak reference to what was last handed out; dead once nobody here holds it
@@ -68,7 +94,7 @@ class _Segment:
     @property
     def address(self) -> int:
         """Where it lies in this process."""
-        return int(np.frombuffer(self.memory, np.uint8).__array_interface__["data"][0])
+        return int(self.memory.__array_interface__["data"][0])
 
 
 class Sender:
@@ -94,7 +120,7 @@ class Sender:
             return np.empty(shape, dtype)
         segment = self._segment(size)
         self._lent[segment.address] = segment
-        whole = np.frombuffer(segment.memory, np.uint8, size)
+        whole = _start_of(segment.memory, size)
         segment.array = weakref.ref(whole)
         return np.ndarray(shape, dtype, whole.data)  # a memoryview of it: an array as base would be skipped and die
 
@@ -111,7 +137,7 @@ class Sender:
         handle = os.memfd_create("batch")
         try:
             os.ftruncate(handle, length)
-            segment = _Segment(self._made, mmap.mmap(handle, length), length, handle)
+            segment = _Segment(self._made, _mapped(handle, length), length, handle)
         except BaseException:
             os.close(handle)
             raise
@@ -120,7 +146,7 @@ class Sender:
 
     def _copied(self, view: memoryview) -> _Segment:
         segment = self._segment(view.nbytes)
-        segment.memory[: view.nbytes] = view
+        segment.memory[: view.nbytes] = np.frombuffer(view, np.uint8)
         return segment
 
     def send(self, message: Any) -> None:
@@ -156,7 +182,7 @@ class Receiver:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self._memory: dict[int, mmap.mmap] = {}
+        self._memory: dict[int, np.ndarray] = {}
         self._free: list[int] = []
 
     def freed(self) -> list[int]:
@@ -177,10 +203,10 @@ class Receiver:
             if length:
                 handle = reduction.recv_handle(self.connection)
                 try:
-                    self._memory[number] = mmap.mmap(handle, length)
+                    self._memory[number] = _mapped(handle, length)
                 finally:
                     os.close(handle)
-            array = np.frombuffer(self._memory[number], np.uint8, size)
+            array = _start_of(self._memory[number], size)
             weakref.finalize(array, self._free.append, number).atexit = False
             buffers.append(array)
         return pickle.loads(body, buffers=buffers)

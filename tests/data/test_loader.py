@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import random
 import signal
@@ -250,6 +252,19 @@ def test_a_batch_that_the_worker_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [batch[0, 0].item() for batch in loader] == [0, 2, 0, 6, 0, 10, 0, 14, 0, 18, 0, 22]
 
 
+def test_any_number_of_batches_may_be_kept() -> None:
+    """A batch that is kept is memory and no open file, of which a process may have 1024 or fewer."""
+    resource = pytest.importorskip("resource", reason="limits are told by Unix systems")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/dev/fd")) + 40
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(few, hard), hard))
+    try:
+        kept = list(DataLoader(Items(150, size=10_000), num_workers=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [batch["x"][0, -1].item() for batch in kept] == list(range(150))
+
+
 def test_samples_of_all_sizes() -> None:
     """No program is made for what only one sample needs."""
 
@@ -274,6 +289,65 @@ def test_persistent_workers() -> None:
     assert listed(loader) == listed(DataLoader(Items(), batch_size=4))
     assert [p.pid for p in loader._iterator._processes] == pids
     loader._iterator.close()
+
+
+def test_persistent_workers_go_on_after_an_exception() -> None:
+    loader = DataLoader(Special(9, fail), batch_size=4, num_workers=2, persistent_workers=True)
+    pids = set()
+    for _ in range(3):
+        seen = []
+        with pytest.raises(ValueError, match="at sample index 9"):
+            for batch in loader:
+                seen.append(batch.tolist())
+        assert seen == [[0, 1, 2, 3], [4, 5, 6, 7]]
+        pids.add(tuple(p.pid for p in loader._iterator._processes))
+    assert len(pids) == 1
+    loader._iterator.close()
+
+
+def test_persistent_workers_are_replaced_when_one_was_killed() -> None:
+    loader = DataLoader(Items(), batch_size=4, num_workers=2, persistent_workers=True)
+    iterator = iter(loader)
+    first = next(iterator)
+    os.kill(iterator._processes[1].pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="worker 1, killed by signal 9"):
+        for _ in range(12):
+            next(iterator)
+    assert not any(p.is_alive() for p in iterator._processes) and first["y"].tolist() == [0, 1, 2, 3]
+    assert listed(loader) == listed(DataLoader(Items(), batch_size=4))
+    loader._iterator.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="counts mappings and open files where Linux tells them")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_many_epochs_leave_nothing_behind(persistent: bool) -> None:
+    """Whole epochs, epochs that are broken off, and exceptions: no mapping, no open file and no process more than after the first."""
+    failing = DataLoader(Special(9, fail), batch_size=4, num_workers=2, persistent_workers=persistent)
+    loader = DataLoader(Items(16, size=20_000), batch_size=2, num_workers=2, persistent_workers=persistent)
+
+    def left() -> tuple[int, int, int]:
+        gc.collect()
+        with open("/proc/self/maps") as maps:
+            mapped = sum("memfd:batch" in line for line in maps)
+        return mapped, len(os.listdir("/proc/self/fd")), len(multiprocessing.active_children())
+
+    def epoch() -> None:
+        assert sum(len(batch["y"]) for batch in loader) == 16
+        for _ in loader:
+            break
+        with pytest.raises(ValueError, match="broken sample"):
+            list(failing)
+
+    epoch()
+    mapped, files, processes = left()
+    for _ in range(4):
+        epoch()
+    more, open_files, alive = left()
+    assert alive == processes == (4 if persistent else 0)
+    assert open_files <= files and more <= max(mapped, 12 if persistent else 0)  # segments are made as they are needed, and then go round
+    for each in (loader, failing):
+        if each._iterator is not None:
+            each._iterator.close()
 
 
 def test_breaking_off_stops_the_workers() -> None:
