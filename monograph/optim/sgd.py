@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from monograph.core.modes import no_grad
 from monograph.graph.node import record
 from monograph.ops import optim as optim_ops
 from monograph.ops import source
 from monograph.optim.groups import as_scalar
 from monograph.optim.optimizer import check_range
 from monograph.optim.single import SingleTensorOptimizer, keep_off_the_tape, write_outputs
-from monograph.tensor import Tensor
+from monograph.tensor import Tensor, zeros_like
 from monograph.tensor.core import wrap
 from monograph.tensor.dispatch import read
 
@@ -40,6 +41,16 @@ class SGD(SingleTensorOptimizer):
         for group in self.param_groups:
             for key, default in (("nesterov", False), ("maximize", False), ("foreach", None), ("differentiable", False), ("fused", False)):
                 group.setdefault(key, default)
+
+    def prepare(self) -> None:
+        """See SingleTensorOptimizer. From a buffer of zeros the first step is the same, unless dampening is there for it to leave out."""
+        with no_grad():
+            for group in self.param_groups:
+                if group["momentum"] and not group["dampening"]:
+                    for p in group["params"]:
+                        if p.requires_grad and self.state[p].get("momentum_buffer") is None:
+                            self.state[p]["momentum_buffer"] = zeros_like(p)
+                            keep_off_the_tape(self.state[p])
 
     def _update_group(self, group: Any, params: list[Any], touched: list[Tensor]) -> None:
         decay, momentum = group["weight_decay"], group["momentum"]

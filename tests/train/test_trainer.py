@@ -58,6 +58,26 @@ def test_every_fit_captures_its_step_once() -> None:
         assert engine.reasons == [] and engine.captures == 2
 
 
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, {"dampening": 0.5}])
+def test_momentum_is_there_before_the_first_step(settings) -> None:
+    """So that the step is captured once; the numbers are those of steps that are not compiled, whose first one makes it."""
+
+    class Descending(Line):
+        def configure_optimizers(self):
+            return mg.optim.SGD(self.parameters(), lr=0.05, **{"momentum": 0.5, **settings})
+
+    def weights(compile: bool) -> np.ndarray:  # noqa: A002 - the trainer's name
+        mg.manual_seed(0)
+        model, trainer = Descending(), quiet(max_epochs=2, compile=compile)
+        trainer.fit(model, data(40))
+        if compile:
+            engine = trainer.fitting.stepper._update.__closure__[0].cell_contents.engine
+            assert engine.reasons == [] and engine.captures == (2 if "dampening" in settings else 1)
+        return model.layer.weight.detach().numpy()
+
+    assert np.array_equal(weights(True), weights(False))
+
+
 def test_hooks_come_in_order() -> None:
     seen: list[str] = []
     names = [n for n in dir(train.Callback) if n.startswith("on_") or n in ("setup", "teardown")]
