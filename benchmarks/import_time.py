@@ -1,4 +1,4 @@
-"""Seconds that the import statement takes in a fresh process, files warm in the page cache."""
+"""Seconds that the import statement takes in a fresh process, files and bytecode warm in the page cache; the first round does not count."""
 
 from __future__ import annotations
 

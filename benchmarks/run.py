@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import datetime
 import importlib
 import os
 import platform
 import sys
 import tempfile
+from pathlib import Path
 from types import ModuleType
 
 import monograph
@@ -30,6 +32,7 @@ FILES = (
     "indexing",
     "text",
     "import_time",
+    "scaling",
     "record",
     "million",
 )
@@ -91,6 +94,7 @@ def main() -> None:
     options = parser.parse_args()
     only = tuple(filter(None, options.only.split(",")))
     modules = chosen(options.names)
+    compileall.compile_dir(Path(monograph.__file__).parent, quiet=2)  # as installing it does, also where Python must not write bytecode
     found = limits()
     print(heading(found) + "\n", flush=True)
     print(harness.HEADING, flush=True)

@@ -114,16 +114,21 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class NativeEntry:
-    """The native runner: `run(program, buffers, threads) -> status`, and `run_timed` with an array for each step's nanoseconds."""
+    """The native runner: `run(program, buffers, threads) -> status`, and `run_timed` with an array for each step's nanoseconds.
+
+    `run_brief` keeps Python's lock: for programs that take less time than several Python threads need to hand it on.
+    """
 
     run: Callable[[int, bytes, int], int]
     run_timed: Callable[[int, bytes, int, int], int]
+    run_brief: Callable[[int, bytes, int], int]
 
     @classmethod
     def at(cls, run: int, run_timed: int) -> NativeEntry:
         """From the addresses of the two native functions."""
         common = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64
-        return cls(ctypes.CFUNCTYPE(*common)(run), ctypes.CFUNCTYPE(*common, ctypes.c_void_p)(run_timed))
+        timed = ctypes.CFUNCTYPE(*common, ctypes.c_void_p)(run_timed)
+        return cls(ctypes.CFUNCTYPE(*common)(run), timed, ctypes.PYFUNCTYPE(*common)(run))
 
 
 class Program:
@@ -131,7 +136,7 @@ class Program:
 
     `scratch_bytes`: private memory that every thread gets (64-byte aligned). `arena_bytes`: memory for values that live only within a run,
     addressed with `Address(ARENA, offset)`; concurrent runs get different arenas. `keep`: anything that must live as long as the program.
-    `outcome`: (number of a buffer, words in it that a refused index sets), see above.
+    `outcome`: (number of a buffer, words in it that a refused index sets), see above. `brief`: see `NativeEntry`.
     """
 
     __slots__ = (
@@ -149,6 +154,7 @@ class Program:
         arena_bytes: int = 0,
         keep: Any = None,
         outcome: tuple[int, int] | None = None,
+        brief: bool = False,
     ) -> None:
         self.n_buffers, self.scratch_bytes, self.arena_bytes = n_buffers, scratch_bytes, arena_bytes
         self.names = [step.name for step in steps]
@@ -156,7 +162,7 @@ class Program:
         self._memory = _layout(steps, n_buffers, scratch_bytes, arena_bytes > 0, outcome)
         self._address = self._memory.buffer_info()[0]
         self._entry = entry
-        self._run = entry.run
+        self._run = entry.run_brief if brief else entry.run
         self._pack = struct.Struct(f"={n_buffers + (arena_bytes > 0)}q").pack
 
     def run(self, buffers: Sequence[int]) -> None:
