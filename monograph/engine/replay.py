@@ -17,6 +17,7 @@ from monograph.engine.guards import Watch
 from monograph.engine.program import CONSTANT, PLACE, ClosedFinal, Final, OpenFinal, Part, PathBuilder, Refused, Split, plain_node
 from monograph.graph.node import Node
 from monograph.ops import source
+from monograph.runtime.buffers import Buffer
 
 FIXED, ARGUMENT, GRADIENT = 0, 1, 2
 SOURCE = source.source
@@ -269,6 +270,7 @@ class Entry:
         carried: list[Any] = []
         offsets = [g._offset for g in self.generators]
         done = False
+        handover: Any = None
         try:
             while isinstance(at, Split):
                 for provider in at.providers:
@@ -282,17 +284,40 @@ class Entry:
             for provider in at.providers:
                 lives.append(provider())
             if isinstance(at, ClosedFinal):
+                pairs = self._replaced(at, tensors, buffers)
+                if pairs:
+                    handover = at.part.plan().handover(*at.part.feeds(buffers, carried, lives), pairs)  # type: ignore[attr-defined]
+                    return self._commit(at, tensors, handover.outputs, handover)
                 outputs = at.part.run(buffers, carried, lives)
                 done = True
                 return self._commit(at, tensors, outputs)
             done = True
             return self._record(at, tensors, lives, carried)
         finally:
-            if not done:
+            if not done and (handover is None or not handover.done()):
                 for g, offset in zip(self.generators, offsets, strict=True):
                     g._offset = offset
 
-    def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any]) -> Any:
+    def _replaced(self, final: ClosedFinal, tensors: list[Any], buffers: list[Any]) -> tuple[tuple[int, int], ...]:
+        """(output, source) of the places whose new value may lie where the old one lies: the plan allows it, and nobody else sees the old."""
+        heirs = getattr(final.part.plan(), "heirs", None)
+        if not heirs:
+            return ()
+        source = {at: k for k, (kind, at) in enumerate(final.part.picks) if kind == PLACE}
+        found = []
+        for number, target, _ in final.results.writes:
+            place, kind = self.places[number], final.types[target]
+            pair = (target, source.get(number, -1))
+            if pair not in heirs or place.kind != FIXED or place.shape != kind.shape or place.dtype is not kind.dtype:
+                continue
+            t, b = tensors[number], buffers[number]
+            node = t._node
+            unseen = t._twins is None and t._shared is None and t._leaf is None and getrefcount(node) <= ALONE
+            if unseen and node.value is b and type(b) is Buffer and b.owned and getrefcount(b) <= ALONE:
+                found.append(pair)
+        return tuple(found) if len({target for target, _ in found}) == len(found) else ()
+
+    def _commit(self, final: ClosedFinal, tensors: list[Any], outputs: list[Any], handover: Any = None) -> Any:
         results: Results = final.results
         places, types = self.places, final.types
         writes = [
@@ -300,8 +325,17 @@ class Entry:
         ]
         made = [self._new_tensor(base, final, outputs) for base in results.bases]
         interrupted: BaseException | None = None
+        if handover is not None:
+            try:
+                handover.run()
+            except KeyboardInterrupt as error:
+                if not handover.done():
+                    raise
+                interrupted = error
         while True:
             try:
+                if handover is not None:
+                    handover.settle()
                 for t, value, version, kind, place in writes:
                     node = t._node
                     if node.value is not value:

@@ -147,7 +147,7 @@ class _Fuser:
             self.numbers = unit
 
     def picks(self, unit: Unit) -> bool:
-        """Whether a unit only picks elements: what is computed from them goes elsewhere if it can, so that the picking can be done early."""
+        """Whether a unit only picks elements: what is computed from them goes elsewhere if it can, so that picking is done early."""
         return all(self.kind_of(node) == GATHER for node in unit.nodes)
 
     def reduced_dims(self, node: Node, sizes: Sizes) -> frozenset[int]:

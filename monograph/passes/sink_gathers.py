@@ -9,7 +9,7 @@ from __future__ import annotations
 from monograph.core.shape import numel
 from monograph.graph.node import Node, copy_provenance
 from monograph.graph.op import Trait
-from monograph.ops import index, movement, source
+from monograph.ops import index, movement
 from monograph.passes.graph import Graph, rewrite
 
 FEWER = 4  # so many times fewer elements must be picked than there are
@@ -48,10 +48,10 @@ def _looked_through(x: Node, shape: tuple[int, ...], depth: int) -> bool:
 
 
 def _follows_reduction(x: Node, dim: int, shape: tuple[int, ...], depth: int) -> bool:
-    """Whether the value is computed from one that is the same along `dim` and no constant: else it would be in memory anyway."""
+    """Whether the value is computed from a computed one that is the same along `dim`: else it would be in memory anyway."""
     if not _looked_through(x, shape, depth):
         return False
-    if any(_same_along(i, dim, shape) and i.op is not source.full for i in x.inputs):
+    if any(_same_along(i, dim, shape) and _unexpanded(i).inputs for i in x.inputs):
         return True
     return any(_follows_reduction(i, dim, shape, depth - 1) for i in x.inputs)
 

@@ -62,15 +62,20 @@ class Handover:
     Until it is settled the sources own their memory, so a run that is given up leaves everything as it was.
     """
 
-    __slots__ = ("_addresses", "_keep", "_plan", "_sources", "outputs")
+    __slots__ = ("_addresses", "_keep", "_pairs", "_plan", "_sources", "outputs")
 
     def __init__(self, plan: Any, sources: Sequence[Buffer], scalars: Sequence[Any], pairs: Sequence[Pair]) -> None:
-        self._plan, self._sources = plan, sources
+        self._plan, self._sources, self._pairs = plan, sources, pairs
         self.outputs, self._addresses, self._keep = plan.prepare(sources, scalars, pairs)
 
     def run(self) -> None:
         """Computes the outputs; raises what a run of the plan raises."""
         self._plan.launch(self._sources, self._addresses, self._keep)
+
+    def settle(self) -> None:
+        """The outputs own the memory that they have taken over. May be done twice."""
+        for output, source in self._pairs:
+            self.outputs[output].take_over(self._sources[source])
 
     def done(self) -> bool:
         """Whether everything has been computed: asked after an interrupt, which may have come before the run or after."""

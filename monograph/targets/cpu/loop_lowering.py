@@ -355,8 +355,9 @@ class LoopOutline:
 
     @cached_property
     def streaming(self) -> KernelSource:
-        """The kernel for sizes so large that what it stores had better go past the caches."""
-        return loop_source(replace(self.spec, stream=True)) if streamed(self.spec) else self.kernel
+        """The kernel for sizes so large that what it stores had better go past the caches: one result; several (the states of an optimiser)
+        that go past them in turn were measured to be slower by a quarter."""
+        return loop_source(replace(self.spec, stream=True)) if len(streamed(self.spec)) == 1 else self.kernel
 
     @property
     def nodes(self) -> list[Node]:

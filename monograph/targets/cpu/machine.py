@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from monograph.runtime.buffers import Buffer
 from monograph.runtime.program import Address, Program, Step
 from monograph.runtime.threads import get_num_threads, setting
 from monograph.targets.cpu.features import MIB, CpuFeatures, cpu_features
 from monograph.targets.cpu.jit import jit
 from monograph.targets.cpu.pool import native_entry
-from monograph.targets.llvm.ir import Fn, Module, Val, vector
+from monograph.targets.llvm.ir import STREAMED, Fn, Module, Val, vector
 
 ACCUMULATORS = 12
 FMA_ROUNDS = 4096
@@ -62,7 +64,8 @@ def read_ir(cpu: CpuFeatures) -> str:
 
 
 def copy_ir(cpu: CpuFeatures) -> str:
-    """A kernel that copies UNIT_BYTES from the buffer in word 0 to the one in word 1 for each unit."""
+    """A kernel that copies UNIT_BYTES from the buffer in word 0 to the one in word 1 for each unit, past the caches: no store has to
+    read first what it overwrites."""
     module = Module()
     f = module.function("measure_copy")
     ty, width = vector("float", cpu.lanes(4)), cpu.vector_bytes
@@ -71,9 +74,10 @@ def copy_ir(cpu: CpuFeatures) -> str:
     def move(at: Val) -> None:
         values = [f.load(ty, f.gep(source, f.add(at, i * width)), width) for i in range(4)]
         for i, value in enumerate(values):
-            f.store(value, f.gep(target, f.add(at, i * width)), width)
+            f.store(value, f.gep(target, f.add(at, i * width)), width, STREAMED)
 
     f.loop(f.mul(f.param("begin"), UNIT_BYTES), f.mul(f.param("end"), UNIT_BYTES), 4 * width, (), move)
+    f.line("fence seq_cst")
     f.ret()
     return module.text()
 
@@ -121,10 +125,11 @@ def _measure(threads: int) -> MachinePeak:
     fma = Program(entry, [Step(kernels["measure_fma"], (), units, 4)], 0, scratch_bytes=64)
     one = Program(entry, [Step(kernels["measure_fma"], (), 48, 4)], 0, scratch_bytes=64)
 
-    # Past the last cache, yet soon touched for the first time: twice the cache, within reason.
-    nbytes = min(max(2 * cpu.l3, 32 * MIB), 256 * MIB) // (2 * UNIT_BYTES) * 2 * UNIT_BYTES
+    # Past the last cache, of which twice its size would still find a part there; yet soon touched for the first time.
+    nbytes = min(max(4 * cpu.l3, 32 * MIB), 256 * MIB) // (2 * UNIT_BYTES) * 2 * UNIT_BYTES
     memory = Buffer(nbytes)
-    memory.array((nbytes // 8,), "float64")[:] = 0.0  # pages never written would all be the same zero page
+    # Pages never written would all be the same zero page, and lines of zeros or of like values move up to twice as fast as others.
+    memory.array((nbytes // (2 * UNIT_BYTES), UNIT_BYTES // 4), "float64")[:] = np.random.default_rng(0).random(UNIT_BYTES // 4)
     units_read = nbytes // UNIT_BYTES
     read = Program(entry, [Step(kernels["measure_read"], (Address(0),), units_read, 8)], 1, scratch_bytes=64)
     copy = Program(entry, [Step(kernels["measure_copy"], (Address(0), Address(0, nbytes // 2)), units_read // 2, 8)], 1)

@@ -46,6 +46,7 @@ from monograph.targets.llvm.loop_index import ZERO_DIVISOR
 
 RULE_FILES = (pool_lowering, attention_lowering)  # importing them registers their rules
 LARGE_RUN = 8 << 20  # bytes of working memory from which on the compiler's must not lie beside it
+BRIEF_RUN = 1 << 20  # FLOPs and bytes moved, together: about ten microseconds
 FORMATS = {
     "bool": "?",
     "uint8": "B",
@@ -275,7 +276,10 @@ class CpuPlan:
         self._converts = None if as_they_are else [_converter(s.dtype.name) for s in graph.scalars]
         self._scalar_bytes = max(8, offset)
         scratch = max((s.scratch for s in steps), default=0)
-        made: dict[str, Any] = {"scratch_bytes": scratch, "arena_bytes": arena_bytes, "keep": self.constants}
+        # Python's lock is kept where giving it away and waiting for it again would take longer than the program.
+        size = sum(s.flops + s.nbytes for s in steps)
+        brief = size <= BRIEF_RUN and not any(isinstance(s.kernel, HostKernel) for s in steps)
+        made: dict[str, Any] = {"scratch_bytes": scratch, "arena_bytes": arena_bytes, "keep": self.constants, "brief": brief}
         self._has_outcome = bool(self.checked or self.heirs)
         if self._has_outcome:
             made["outcome"] = at_errors, 2 * len(self.checked)

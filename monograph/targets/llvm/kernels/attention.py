@@ -1,11 +1,11 @@
 """Attention in one pass over tiles: scores of a few queries lie in a thread's scratch, never in memory; and its gradient.
 
-Forward: a unit of work is some row tiles of one batch element. The keys are packed once for the unit; a row tile of scores, against all keys
-that its queries may see, is multiplied, turned into weights where it lies, and multiplied with the values.
+Forward: a unit of work is some row tiles of one batch element. The keys are packed once for the unit; a row tile of scores, against all
+keys that its queries may see, is multiplied, turned into weights where it lies, and multiplied with the values.
 
-Backward: a unit is one batch element. The scores of a block of queries are computed again (nothing but the result was kept), with them the
-gradient of the scores; then the gradients of these queries are finished, and those of keys and values grow by the block's share. Each row is
-computed by itself and each sum runs in the order of the queries, so no bit depends on how units were dealt out.
+Backward: a unit is one batch element. The scores of a block of queries are computed again (nothing but the result was kept), with them
+the gradient of the scores; then the gradients of these queries are finished, and those of keys and values grow by the block's share.
+Each row is computed by itself and each sum runs in the order of the queries, so no bit depends on how units were dealt out.
 """
 
 from __future__ import annotations
@@ -234,8 +234,7 @@ class _Kernel:
         ldk, ldv = (f.mul(self.panels(n), tile.columns) for n in (size, v_size))
         key_tiles = divide(f, f.add(keys, tile.rows - 1), tile.rows)
         for name, ld in (("gk_at", ldk), ("gv_at", ldv)):
-            zero = f.const(0, tile.vector)
-            f.loop(0, f.mul(f.mul(key_tiles, tile.rows), ld), tile.lanes, (), lambda i, p=place[name], z=zero: f.store(z, f.gep(p, i, tile.ty)))
+            self.clear(place[name], f.mul(f.mul(key_tiles, tile.rows), ld))
 
         def block(b: Val) -> None:
             first = f.mul(b, w["block"])
@@ -261,6 +260,11 @@ class _Kernel:
         f.loop(0, divide(f, f.add(w["queries"], f.sub(w["block"], 1)), w["block"]), 1, (), block)
         self.put_rows(place["gk_at"], ldk, "gk", base["gk"], f.i64(0), keys, size, None)
         self.put_rows(place["gv_at"], ldv, "gv", base["gv"], f.i64(0), keys, v_size, None)
+
+    def clear(self, place: Val, count: Val) -> None:
+        """Zeros, whole vectors of them."""
+        f, tile = self.f, self.tile
+        f.loop(0, count, tile.lanes, (), lambda i: f.store(f.const(0, tile.vector), f.gep(place, i, tile.ty)))
 
     def query_tile(self, base: dict[str, Val], block: Val, in_block: Val, i0: Val, used: Val, ldk: Val) -> None:
         """A row tile of weights and of the gradients of their scores, and the gradient of its queries."""
@@ -320,7 +324,7 @@ class _Kernel:
 
 
 def _weights(module: Module, spec: AttentionSpec, tile: Tile) -> str:
-    """Adds `ty(row, n, end, scale, mask, mask_col)`: n scores become exp(score * scale - the largest of them), what follows up to `end` zero.
+    """Adds `ty(row, n, end, scale, mask, mask_col)`: n scores become exp(score * scale - the largest), what follows up to `end` zero.
 
     Returns one over their sum; 1 where no key takes part (all scores are -inf).
     """

@@ -97,16 +97,23 @@ def finish_rows(module: Module, dtype: str, epilogue: Epilogue, width: int) -> s
                 for base, ld, operand in zip(bases, lds, epilogue.operands, strict=True)
             ]
 
-            def columns(j: Val) -> None:
-                left = f.smin(f.sub(p("columns"), j), width)
-                partial = f.icmp("slt", left, width)
+            splats = {
+                k: f.splat(to_register(f, operand.dtype, f.load(STORAGE[operand.dtype], rows_of[k])), width)
+                for k, operand in enumerate(epilogue.operands)
+                if operand.col == "zero" and k not in writes
+            }
 
-                def window(base: Val, stage: Val, element: str, fetch: bool) -> Val:
+            def columns(j: Val, left: Val | None) -> None:
+                """A vector of columns from j on; `left`: only so many are there."""
+
+                def place(base: Val, stage: Val, element: str, fetch: bool) -> Val:
                     """Where to read or write full vectors: the matrix itself, or its stage where fewer columns are left."""
-                    place = f.gep(base, j, element)
+                    here = f.gep(base, j, element)
+                    if left is None:
+                        return here
                     if fetch:
-                        either(f, partial, lambda: copy_elements(f, stage, place, left, element))
-                    return f.select(partial, stage, place)
+                        copy_elements(f, stage, here, left, element)
+                    return stage
 
                 result = f.load(vector(COMPUTE[dtype], width), f.gep(src, j, COMPUTE[dtype]))
                 result = to_register(f, dtype, tighten(f, dtype, result)) if narrow(dtype) else result
@@ -115,24 +122,23 @@ def finish_rows(module: Module, dtype: str, epilogue: Epilogue, width: int) -> s
                     ty = STORAGE[operand.dtype]
                     if k in writes:
                         loads.append(f.const(0, vector(ty, width)))
-                    elif operand.col == "zero":
-                        loads.append(f.splat(to_register(f, operand.dtype, f.load(ty, rows_of[k])), width))
+                    elif k in splats:
+                        loads.append(splats[k])
                     else:
-                        stored = f.load(vector(ty, width), window(rows_of[k], stages[k], ty, True))
+                        stored = f.load(vector(ty, width), place(rows_of[k], stages[k], ty, True))
                         loads.append(to_register(f, operand.dtype, stored))
                 values = values_of(f, epilogue, dtype, result, loads, width) if epilogue.instrs else [result, *loads]
                 targets = [(values[-1 if epilogue.instrs else 0], out, epilogue.out_dtype, stages[-1])]
                 targets += [(values[v], rows_of[k], epilogue.operands[k].dtype, stages[k]) for k, v in writes.items()]
                 for value, base, to, stage in targets:
                     ty = STORAGE[to]
-                    f.store(to_memory(f, to, value), window(base, stage, ty, False))
-
-                    def put_back(base: Val = base, stage: Val = stage, ty: str = ty) -> None:
+                    f.store(to_memory(f, to, value), place(base, stage, ty, False))
+                    if left is not None:
                         copy_elements(f, f.gep(base, j, ty), stage, left, ty)
 
-                    either(f, partial, put_back)
-
-            f.loop(0, p("columns"), width, (), columns)
+            whole = f.binary("and", p("columns"), f.i64(-width))
+            f.loop(0, whole, width, (), lambda j: columns(j, None))
+            either(f, f.icmp("slt", whole, p("columns")), lambda: columns(whole, f.sub(p("columns"), whole)))
 
         f.loop(0, p("rows"), 1, (), row)
         f.ret()
