@@ -347,9 +347,9 @@ class Ending:
                 capture.refuse("it changes the requires_grad of a tensor from outside")
         for slot in list(capture.grads.values()):
             self._grad(slot)
-            handle = capture.handle_of(slot.tensor)
+            outside = capture.handle_of(slot.tensor)
             # No hook of a leaf has run, and none would have, where its value was never read as a leaf.
-            if slot.assigned or slot.tensor._leaf is not None or handle is None or handle.written:
+            if slot.assigned or slot.tensor._leaf is not None or outside is None or outside.written:
                 self._hooks(slot.tensor)
         for leaf in leaves:
             self._leaves.append(self._leaf(leaf))

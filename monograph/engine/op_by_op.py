@@ -155,7 +155,7 @@ def _small(node: Node) -> bool:
     return numel(node.shape) <= LARGE and all(numel(x.shape) <= LARGE for x in node.inputs)
 
 
-def _block(value: Value) -> Buffer | Region:
+def _block(value: Value) -> Any:
     return _copied(value) if isinstance(value, np.ndarray) else value
 
 

@@ -299,7 +299,7 @@ class Entry:
                     g._offset = offset
 
     def _replaced(self, final: ClosedFinal, tensors: list[Any], buffers: list[Any]) -> tuple[tuple[int, int], ...]:
-        """(output, source) of the places whose new value may lie where the old one lies: the plan allows it, and nobody else sees the old."""
+        """(output, source) of places whose new value may lie where the old one lies: the plan allows it, nobody else sees the old."""
         heirs = getattr(final.part.plan(), "heirs", None)
         if not heirs:
             return ()

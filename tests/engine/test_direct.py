@@ -412,3 +412,30 @@ def test_memory_that_is_not_ours_is_never_written_to() -> None:
         f(mg.ones(3, 5), mg.tensor([0, 1, 1]))
     assert start.tolist() == [[1.0] * 5] * 4
     assert not np.array_equal(plain(m[0].weight), start)
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_a_hook_of_a_parameter_that_comes_later(collecting: bool) -> None:
+    results = []
+    for compiled in (False, True):
+        w = mg.full((3,), 2.0, requires_grad=True)
+
+        def step(x: Any, w: Any = w) -> Any:
+            loss = (w * x).square().sum()
+            if collecting:
+                w.grad = None
+                loss.backward()
+                g = w.grad
+            else:
+                (g,) = mg.autograd.grad(loss, w)
+            with mg.no_grad():
+                w.sub_(g * 0.01)
+            return loss
+
+        f = mg.compile(step) if compiled else step
+        for _ in range(CALLS_TO_SETTLE):
+            f(mg.ones(3))
+        w.register_hook(lambda g: g * 100)
+        losses = [plain(f(mg.ones(3))) for _ in range(CALLS_TO_SETTLE)]
+        results.append([losses, plain(w)])
+    assert_same(*results)
