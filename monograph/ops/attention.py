@@ -223,9 +223,9 @@ def _backward_samples() -> Iterable[Sample]:
         return tuple(draw.standard_normal(s) for s in shapes)
 
     def sample(q: Shape, k: Shape, v: Shape, a: AttentionAttrs, mask: np.ndarray | None = None) -> Sample:
-        inputs = some(q, k, v)
-        y = _attention_reference(a, *inputs, mask)
-        return Sample((*some(y.shape), y, *inputs, *(() if mask is None else (mask,))), a)
+        query, key, value = some(q, k, v)
+        y = _attention_reference(a, query, key, value, mask)
+        return Sample((*some(y.shape), y, query, key, value, *(() if mask is None else (mask,))), a)
 
     yield sample((2, 4), (3, 4), (3, 2), AttentionAttrs())
     yield sample((2, 3, 4), (2, 3, 4), (2, 3, 4), AttentionAttrs(is_causal=True, scale=0.3))

@@ -174,8 +174,8 @@ def _logit(a: LogitAttrs, x: Any) -> Any:
 
 def _logit_slope(g: Any, y: Any, a: LogitAttrs, x: Any) -> list[Any]:
     slope = g / (x * (1 - x))
-    if a.eps is None:
-        return [slope]
+    if a.eps is None:  # where there is no value, there is no slope
+        return [where(logical_and(le(zeros_like(x), x), le(x, number_like(1, x))), slope, number_like(math.nan, x))]
     inside = logical_and(le(number_like(a.eps, x), x), le(x, number_like(1 - a.eps, x)))
     return [where(inside, slope, zeros_like(x))]
 

