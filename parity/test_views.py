@@ -373,6 +373,39 @@ def set_attribute_data(t):
     return x, y
 
 
+@program
+def data_of_a_buffer(t):
+    flat = t.arange(6.0)
+    a, b = t.zeros(2, 2, requires_grad=True), t.zeros(2, requires_grad=True)
+    a.data, b.data = flat[:4].view(2, 2), flat[4:]
+    flat.mul_(3)
+    a.data.add_(1)
+    (a.sum() * b).sum().backward()
+    with t.no_grad():
+        b.sub_(b.grad)
+    return flat, a, b, a.grad, b.grad
+
+
+@program
+def data_taken_twice(t):
+    x, y = t.arange(4.0), t.zeros(2, 4)
+    x.data = y[1]
+    x[0] = 5
+    x.data = y[0]
+    x[1] = 6
+    y.add_(1)
+    return x, y
+
+
+@program
+def data_in_the_middle_of_a_graph(t):
+    x = t.arange(4.0, requires_grad=True)
+    y = x * 3
+    y.data = t.full((4,), 5.0)
+    (y * y).sum().backward()
+    return x.grad, y
+
+
 @pytest.mark.parametrize("function", PROGRAMS, ids=lambda function: function.__name__)
 def test_program(function: Callable[..., Any]) -> None:
     problem = compare(function)

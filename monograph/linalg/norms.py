@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from monograph.core.dtype import bfloat16, finfo, float16
+from monograph.core.dtype import bfloat16, finfo, float16, promote
 from monograph.core.dtype import dtype as DType
 from monograph.core.errors import DimensionError
 from monograph.core.shape import normalize_dim, normalize_dims
@@ -25,6 +25,11 @@ def _floating(x: Any, name: str, dtype: DType | None) -> Any:
         raise TypeError(f"linalg_{name}(): argument 'x' must be Tensor, not {type(x).__name__}")
     if x.dtype.kind not in "fc":
         raise RuntimeError(f"linalg.{name}: Expected a floating point or complex tensor as input. Got {x.dtype.name}")
+    if dtype is not None and promote(x.dtype, dtype) is not dtype:
+        raise RuntimeError(
+            f"linalg.{name}: the dtype of the input ({x.dtype.name}) should be convertible without narrowing to the specified dtype "
+            f"({dtype.name})"
+        )
     return x if dtype is None else x.to(dtype)  # type: ignore[attr-defined]
 
 

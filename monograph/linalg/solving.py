@@ -193,6 +193,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None,
 
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False, out: Tensor | None = None) -> Tensor:
     """X with A X = B (A^H X = B for adjoint, X A = B for left=False), of the result of `lu_factor(A)`."""
+    if pivots.dtype is not int32:
+        raise RuntimeError(f"linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32, got {pivots.dtype.name}")
     if not left:
         return write_all(_adjoint(lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint)), out)
     order = order_of_pivots(pivots, LU.shape[-1]).long()  # type: ignore[attr-defined]

@@ -32,9 +32,12 @@ def _polynomial(name: str, first: Callable[[Any], Any], step: Step, doc: str, sh
             input = FUNCTIONS["tensor"](float(input))  # noqa: A001
         x = input * 2.0 - 1.0 if shifted else input * 1.0  # type: ignore[operator]
         if not isinstance(n, Tensor):
-            return deliver(of_one(x, int(n)), out)
+            return deliver(of_one(x, int(n) if abs(n) < 2.0**63 else -1), out)
         dtype = FUNCTIONS["result_type"](input, n)
-        x, orders = FUNCTIONS["broadcast_tensors"](x.to(dtype if dtype.kind == "f" else x.dtype), n.trunc() if n.dtype.kind == "f" else n)  # type: ignore[attr-defined]
+        whole = n
+        if n.dtype.kind == "f":  # what no integer holds becomes the least one, as a processor converts it
+            whole = FUNCTIONS["where"](n.abs() < 2.0**63, n.trunc(), -1.0)  # type: ignore[attr-defined]
+        x, orders = FUNCTIONS["broadcast_tensors"](x.to(dtype if dtype.kind == "f" else x.dtype), whole)  # type: ignore[attr-defined]
         result = zero = x * 0.0
         before, now = zero + 1.0, first(x)
         greatest = int(orders.max().item()) if orders.numel() else -1

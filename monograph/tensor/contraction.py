@@ -71,6 +71,8 @@ def _fixed(name: str, na: int, nb: int) -> Any:
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A002
     """All products of the elements of two vectors."""
     for what, x in (("self", input), ("vec2", vec2)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"outer(): argument '{what}' must be Tensor, not {type(x).__name__}")
         if x.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {what}, but got {x.ndim}-D")
     a, b = METHODS["unsqueeze"](input, 1), METHODS["unsqueeze"](vec2, 0)
@@ -178,7 +180,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2, *, out: Tensor | None = None) -> Te
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of several matrices, from the left."""
-    for m in matrices:
+    for i, m in enumerate(matrices):
+        if not isinstance(m, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(m).__name__}")
         if m.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {m.ndim}, expected 2 instead.")
     result = matrices[0]

@@ -330,6 +330,8 @@ def linspace(
         raise RuntimeError("number of steps must be non-negative")
     d = dtypes.given(dtype, dtypes.defaults.floating)
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    if d.kind in "iu":
+        start, end = int(start), int(end)  # the ends are of the dtype, too
     return place(from_host(np.linspace(start, end, steps), d), device, requires_grad)
 
 
@@ -343,7 +345,10 @@ def logspace(
         if isinstance(v, Tensor) and v.ndim:
             raise RuntimeError(f"logspace only supports 0-dimensional start and end tensors, but got {name} with {v.ndim} dimension(s).")
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))  # type: ignore[attr-defined]
-    return place(from_host(np.logspace(start, end, steps, base=base), dtypes.given(dtype, dtypes.defaults.floating)), device, requires_grad)
+    made = dtypes.given(dtype, dtypes.defaults.floating)
+    if made.kind in "iu":
+        start, end = int(start), int(end)  # the exponents are of the dtype, too
+    return place(from_host(np.logspace(start, end, steps, base=base), made), device, requires_grad)
 
 
 def eye(

@@ -24,8 +24,8 @@ from monograph.tensor.views import expand
 
 def _index_node(i: Tensor, name: str) -> Node:
     node = read(i)
-    if (node.dtype.kind not in "iu" or node.dtype is dtypes.uint8) and 0 not in node.shape:
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {node.dtype.name}")
+    if node.dtype not in (dtypes.int64, dtypes.int32) and 0 not in node.shape:
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {node.dtype.name}")
     return cast_node(node, dtypes.int64)
 
 
@@ -161,10 +161,10 @@ def take(input: Tensor, index: Tensor) -> Tensor:  # noqa: A002
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:  # noqa: A002
     """`gather` with broadcasting; over the flattened tensors without `dim`."""
-    if indices.dtype is not dtypes.int64:
+    if indices.dtype is not dtypes.int64 and (dim is not None or indices.dtype is not dtypes.int32):
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.name}")
     if dim is None:
-        return take_along_dim(METHODS["reshape"](input, -1), METHODS["reshape"](indices, -1), 0)
+        return take_along_dim(METHODS["reshape"](input, -1), METHODS["reshape"](indices, -1).to(dtypes.int64), 0)
     if input.ndim != indices.ndim:
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "

@@ -148,6 +148,8 @@ def pad_node(x: Node, low: Sequence[int], high: Sequence[int], value: Any = 0) -
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinate grids of vectors."""
     group = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
+    if not group:
+        raise RuntimeError("torch.meshgrid: meshgrid expects a non-empty TensorList")
     if bad := next((x for x in group if x.ndim > 1), None):
         raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(bad.shape)}")
     shape = tuple(numel(shape_of(x)) for x in group)

@@ -265,7 +265,7 @@ def _normalised(name: str, op: OpDef) -> None:
         if x.dtype.kind != "f":
             raise RuntimeError(f"{name}: not implemented for dtype {x.dtype.name}; convert with .float() first")
         if not x.shape:
-            return emit(source.clone, elementwise.sub(x, x) + (1.0 if name == "softmax" else 0.0))
+            return deliver(emit(source.clone, elementwise.sub(x, x) + (1.0 if name == "softmax" else 0.0)), out)
         return deliver(emit(op, x, dim=normalize_dim(dim, len(x.shape))), out)
 
     function.__doc__ = f"{name} along `dim` (sums to one there)."
@@ -328,8 +328,7 @@ publish("topk", topk)
 def _median_of_nothing(input: Tensor) -> Tensor:
     """NaN, or what a processor makes of it as a whole number."""
     d = input.dtype
-    value = float("nan") if d.kind == "f" else dtypes.iinfo(d).min
-    return FUNCTIONS["full"]((), value, dtype=d)
+    return FUNCTIONS["sum"](input) * float("nan") if d.kind == "f" else FUNCTIONS["full"]((), dtypes.iinfo(d).min, dtype=d)
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:  # noqa: A002

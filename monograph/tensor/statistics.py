@@ -169,7 +169,7 @@ def _edges(name: str, input: Tensor, bins: Any, bounds: tuple[float, float] | No
         return host_array(bins)
     if bins <= 0:
         raise RuntimeError(f"{name}: bins must be > 0, got {bins}")
-    low, high = _range(name, columns, *(bounds or (0.0, 0.0)))
+    low, high = _range(name, columns, *(bounds or ((0.0, 0.0) if columns.size else (0.0, 1.0))))
     return np.linspace(low, high, int(bins) + 1).astype(kind)
 
 

@@ -180,8 +180,8 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
         return self
     flat, n = self.detach().reshape(-1), numel(wanted)  # type: ignore[attr-defined]
     have = flat.shape[0]
-    kept = flat[:n].clone() if n <= have else FUNCTIONS["cat"]([flat, FUNCTIONS["zeros"](n - have, dtype=self.dtype)])
-    self.data = kept.reshape(wanted)
+    kept = flat[:n] if n <= have else FUNCTIONS["cat"]([flat, FUNCTIONS["zeros"](n - have, dtype=self.dtype)])
+    self.data = kept.reshape(wanted).clone()
     return self
 
 

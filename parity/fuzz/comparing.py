@@ -21,6 +21,9 @@ RANDOM = re.compile(
     r"|lowrank|lobpcg|fractional|Fractional|^nn\.(Linear|Bilinear|Conv|Embedding|RNN|LSTM|GRU|Multihead|Transformer|LazyConv|AdaptiveLog)"
 )
 
+# What torch says where it has no kernel, or no rule, for a dtype.
+NO_KERNEL = "not implemented for|Promotion for uint16, uint32, uint64 types is not supported"
+
 
 @lru_cache(1)
 def shared_names() -> frozenset[str]:
@@ -79,7 +82,7 @@ def compare(text: str) -> str:
         return f"[class] {type(mine).__name__}: {str(mine)[:120]!r}, torch {type(theirs).__name__}: {str(theirs)[:120]!r}"
     bad = theirs if kind == "error" else mine
     if kind == "error":
-        wider = isinstance(bad, TypeError | NotImplementedError | AttributeError) or "not implemented for" in str(bad)
+        wider = isinstance(bad, TypeError | NotImplementedError | AttributeError) or re.search(NO_KERNEL, str(bad))
         return f"[{'wider' if wider else 'accepted'}] torch raises {type(bad).__name__}: {str(bad)[:200]!r}"
     return f"[refused] monograph raises {type(bad).__name__}: {str(bad)[:200]!r}"
 

@@ -57,6 +57,10 @@ KNOWN: tuple[Known, ...] = (
         "index_fill", "an index that occurs twice: torch's gradient of the value counts the element twice, which was written once",
         "gradient", message="value", in_fixed_run=False,
     ),
+    Known(r"fft\.ihfft[2n]", "of one dimension only, torch's `out=` is not written", "out", message="(value|shape): ", in_fixed_run=False),
+    Known("diff", "n = 0 with something prepended: torch's `out=` takes any dtype then", "out", message="raises", in_fixed_run=False),
+    Known("native_group_norm", "torch's kernel refuses what is not contiguous; ours does not", "strided", message="no error",
+          in_fixed_run=False),
     Known("as_strided_scatter", "torch's gradient goes to what was overwritten and not to the rest; its own gradcheck of it is expected to "
           "fail", "gradient", message="value"),
 )  # fmt: skip

@@ -170,7 +170,8 @@ class _Memory:
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_nested or value.requires_grad:
             return False
         storage = value.untyped_storage()
-        return storage.nbytes() > 0 and len(self.uses.get(storage.data_ptr(), ())) > 1
+        shown = value.numel() * value.itemsize  # what lies between elements, or before and behind them, `as_strided` shows
+        return storage.nbytes() > 0 and (len(self.uses.get(storage.data_ptr(), ())) > 1 or storage.nbytes() > shown)
 
     def _part(self, value: torch.Tensor) -> Any:
         storage = value.untyped_storage()

@@ -19,7 +19,8 @@ WILD = (
     "[[1], [2, 3]]", "1j", "True",
     "mg.float32", "mg.int64", "(2**31, 2**31)", "(-1, -1)", "'cpu'", "lambda x: x", "slice(None)", "...", "b'x'", "[None]",
     "[1.5, 'a']", "0.0",
-    "t((2, 2), 'float32', 1, 'plain')", "mg.strided", "type", "range(3)",
+    "t((2, 2), 'float32', 1, 'plain')", "mg.strided", "type", "range(3)", "mg.tensor(2)", "mg.tensor(1.0)", "mg.tensor([1, 0])", "2.0",
+    "True", "False",
 )  # fmt: skip
 TENSORS = {
     "self", "input", "other", "tensor", "A", "B", "x", "y", "a", "b", "mat1", "mat2", "mat", "vec", "vec1", "vec2", "batch1",

@@ -377,5 +377,5 @@ def test_a_hinge_of_whole_numbers_is_one() -> None:
     x, y = mg.tensor([1, 2, 3]), mg.tensor([1, -1, 1])
     assert F.hinge_embedding_loss(x, y, margin=2.5, reduction="none").tolist() == [1, 0, 3]
     assert F.hinge_embedding_loss(x, y, reduction="sum").dtype is mg.int64
-    with pytest.raises(RuntimeError, match="Long|int64"):
+    with pytest.raises(RuntimeError, match="could not infer output dtype"):
         F.hinge_embedding_loss(x, y)

@@ -20,6 +20,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The cosine of the angle between x1 and x2 along `dim`."""
     if tuple(x1.shape) != tuple(x2.shape):
         x1, x2 = FUNCTIONS["broadcast_tensors"](x1, x2)
+    if x1.dtype is not x2.dtype or x1.dtype.kind not in "fc":
+        common = FUNCTIONS["result_type"](x1, x2)
+        if common.kind not in "fc":
+            raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {common.name}")
+        x1, x2 = x1.to(common), x2.to(common)
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
 
@@ -31,6 +36,8 @@ def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The distances of all pairs of rows, above the diagonal, row by row."""
+    if input.dtype.kind != "f":
+        raise RuntimeError("pdist only supports floating-point dtypes")
     n = input.shape[0]
     rows = [i for i in range(n) for _ in range(i + 1, n)]
     columns = [j for i in range(n) for j in range(i + 1, n)]
@@ -70,6 +77,11 @@ def cosine_embedding_loss(
     reduction = _reduction(reduction, size_average, reduce)
     if target.ndim not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes {list(input1.shape)} and "
+            f"{list(input2.shape)}."
+        )
     eps = 1e-12
     a, b = input1.square().sum(-1) + eps, input2.square().sum(-1) + eps
     cosine = (input1 * input2).sum(-1) / (a * b).sqrt()
