@@ -7,6 +7,7 @@ standard library, by package, and its language reference as `help()` shows it.
 from __future__ import annotations
 
 import ast
+import functools
 import random
 import re
 import sysconfig
@@ -32,6 +33,7 @@ def by_subject() -> dict[str, list[str]]:
     return found | {name: docstrings(library / f"{name}.py") for name in MODULES}
 
 
+@functools.cache
 def docstrings(file: Path) -> list[str]:
     """The docstrings of a module and everything in it that are more than a few words."""
     nodes = [n for n in ast.walk(ast.parse(file.read_bytes())) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]

@@ -47,7 +47,7 @@ def _mapped(handle: int, length: int) -> np.ndarray:
         raise OSError(ctypes.get_errno(), f"a batch's {length} bytes of shared memory could not be mapped")
     memory = (ctypes.c_ubyte * length).from_address(address)
     weakref.finalize(memory, _libc().munmap, address, length).atexit = False
-    return np.frombuffer(memory, np.uint8)
+    return np.frombuffer(memoryview(memory), np.uint8)
 
 
 def _start_of(memory: np.ndarray, size: int) -> np.ndarray:

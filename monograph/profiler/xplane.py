@@ -1,7 +1,8 @@
 """A recording as an XSpace: the protocol buffer that xprof, TensorBoard's profile tab, reads; written without a protobuf library.
 
-An XSpace holds planes (one here: the CPU), a plane lines (threads), a line events. An event names its metadata, which has the text, by number;
-so do the statistics of an event. On the wire a field is a tag (number << 3 | kind) and a value: kind 0 a varint, 2 a length and bytes.
+An XSpace holds planes (one here: the CPU), a plane lines (threads), a line events. An event names its metadata, which has the text, by
+number; so do the statistics of an event. On the wire a field is a tag (number << 3 | kind) and a value: kind 0 a varint, 2 a length and
+bytes.
 """
 
 from __future__ import annotations

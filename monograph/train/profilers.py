@@ -1,7 +1,7 @@
 """`Trainer(profiler=...)`: where the time of training goes, by what the trainer does, by Python's functions, or by kernels.
 
-The trainer tells a profiler what it does: hooks by their names, "training_step" (with the backward pass and the update, for it is one program),
-"validation_step" ..., and "train_dataloader_next" ..., where it waits for data.
+The trainer tells a profiler what it does: hooks by their names, "training_step" (with the backward pass and the update: it is one
+program), "validation_step" ..., and "train_dataloader_next" ..., where it waits for data.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class PyTorchProfiler(Profiler):
     ) -> None:  # fmt: skip
         super().__init__(dirpath, filename)
         self.sort_by_key, self.row_limit = sort_by_key, row_limit
-        self.profile_kwargs = {"schedule": schedule(wait=1, warmup=2, active=3, repeat=1), "record_shapes": True, "acc_events": True}
+        self.profile_kwargs: dict[str, Any] = {"schedule": schedule(wait=1, warmup=2, active=3, repeat=1), "record_shapes": True}
         if dirpath is not None:
             self.profile_kwargs["on_trace_ready"] = tensorboard_trace_handler(str(dirpath))
         self.profile_kwargs.update(profile_kwargs)

@@ -30,8 +30,8 @@ class TensorBoard(Callback):
 
     def __init__(
         self, log_dir: str | Path = "logs", histogram_freq: int = 0, write_graph: bool = True, write_images: bool = False,
-        write_steps_per_second: bool = False, update_freq: str | int = "epoch", profile_batch: int | tuple[int, int] = 0, embeddings_freq: int = 0,
-        embeddings_metadata: Mapping[str, Any] | None = None,
+        write_steps_per_second: bool = False, update_freq: str | int = "epoch", profile_batch: int | tuple[int, int] = 0,
+        embeddings_freq: int = 0, embeddings_metadata: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if update_freq not in ("epoch", "batch") and (not isinstance(update_freq, int) or update_freq < 1):
             raise ValueError(f"update_freq is 'epoch', 'batch' or a number of steps, got {update_freq!r}")
