@@ -14,10 +14,10 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import AverageMeter, ModelEmaV3, accuracy, dispatch_clip_grad
 
 # Name -> arguments beside those of every model. Where batch norm sees a handful of numbers, the last bit of float32 soon counts: those get
-# more pictures and a smaller learning rate.
+# more pictures and a smaller learning rate, or float64.
 MODELS: dict[str, dict[str, Any]] = {
     "resnet18": {"size": 64},
-    "resnet50": {"size": 64},
+    "resnet50": {"size": 64, "double": True},
     "vit_tiny_patch16_224": {"size": 64, "img_size": 64},
     "convnext_atto": {"size": 64},
     "convnextv2_atto": {"size": 64},
@@ -46,8 +46,9 @@ def made(name: str) -> tuple[Any, Any, Any]:
     """A model with weights that both sides have, a batch of pictures and labels."""
     arguments = dict(MODELS[name])
     size, batch, _ = arguments.pop("size"), arguments.pop("batch", 2), arguments.pop("lr", 0.0)
-    model = filled(timm.create_model(name, num_classes=10, **arguments))
-    return model, normal(batch, 3, size, size, seed=name), integers(batch, high=10, seed=name)
+    dtype = torch.float64 if arguments.pop("double", False) else torch.float32
+    model = filled(timm.create_model(name, num_classes=10, **arguments)).to(dtype)
+    return model, normal(batch, 3, size, size, seed=name).to(dtype), integers(batch, high=10, seed=name)
 
 
 def of(name: str) -> None:

@@ -112,3 +112,13 @@ def test_errors_and_warnings() -> None:
         F.mse_loss(mg.ones(2, 1), mg.ones(2))
     with pytest.warns(UserWarning, match=r"size_average and reduce args will be deprecated, please use reduction='sum'"):
         assert nn.L1Loss(size_average=False).reduction == "sum"
+
+
+def test_huber_loss_of_weights() -> None:
+    x, y, w = mg.tensor([0.0, 2.0, -3.0]), mg.tensor([0.5, 0.0, 0.0]), mg.tensor([1.0, 2.0, 0.5])
+    each = [0.125, 3.75, 1.6875]
+    np.testing.assert_allclose(F.huber_loss(x, y, reduction="none", delta=1.5, weight=w), each)
+    np.testing.assert_allclose(F.huber_loss(x, y, reduction="sum", delta=1.5, weight=w), sum(each))
+    np.testing.assert_allclose(F.huber_loss(x, y, delta=1.5, weight=w), sum(each) / 3, rtol=1e-6)  # not divided by the weights' sum
+    with pytest.raises(ValueError, match="same size"):
+        F.huber_loss(x, y, weight=w[:2])

@@ -147,7 +147,10 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     x, t = _alike("huber_loss", input, target)
     if weight is None:
         return apply(loss_ops.huber_loss, x, t, threshold=float(delta), reduction=reduction)
-    return _weighted(apply(loss_ops.huber_loss, x, t, threshold=float(delta), reduction="none"), weight, reduction)
+    if weight.shape != input.shape:
+        raise ArgumentError("Weights and input must have the same size.")
+    each = apply(loss_ops.huber_loss, x, t, threshold=float(delta), reduction="none")
+    return reduced(each * weight, reduction)  # a plain mean, as PyTorch's
 
 
 def _check_size(input: Tensor, target: Tensor) -> None:
