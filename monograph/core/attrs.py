@@ -212,7 +212,7 @@ def _first_init(self: Any, *args: Any, **values: Any) -> None:
     def look(name: str, value: Any) -> Any:
         what, accepted = EXPECTED[declared[name]]
         if isinstance(value, accepted):
-            return int(value) if declared[name] == "Size" and not isinstance(value, Sym) else value
+            return operator.index(value) if declared[name] == "Size" and isinstance(value, int | np.integer) else value
         return _number(name, value, what)
 
     def look_at_all(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:

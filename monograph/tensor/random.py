@@ -99,8 +99,8 @@ def take_key(n: Any, generator: Generator | None = None) -> tuple[Tensor, Tensor
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seeds the default generator. Returns it."""
-    return default_generator.manual_seed(seed)
+    """Seeds the default generator. Returns it. Text has to be that of a whole number: ValueError else."""
+    return default_generator.manual_seed(int(seed) if isinstance(seed, str) else seed)
 
 
 def _drawn(op: Any, shape: tuple[Any, ...], dtype: DType, generator: Generator | None, **attrs: Any) -> Tensor:

@@ -117,3 +117,9 @@ def test_whole_numbers_between_ends_that_are_none() -> None:
 def test_a_softmax_of_one_number_is_delivered() -> None:
     out = mg.zeros(())
     assert mg.softmax(mg.tensor(3.0), 0, out=out) is out and out.item() == 1.0
+
+
+def test_weights_of_losses() -> None:
+    x, weight = mg.ones(2, 2), mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    for loss in (F.mse_loss, F.l1_loss, F.huber_loss):
+        assert loss(x, x * 0, weight=weight, reduction="sum").item() == loss(x, x * 0, reduction="mean").item() * 10
