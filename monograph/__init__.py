@@ -107,6 +107,7 @@ _LAZY = {
         ],
         "monograph.compat.foreach",
     ),
+    "_int_mm": "monograph.compat.aten",
     "as_torch": "monograph.compat.alias",
     "install": "monograph.compat.alias",
     **dict.fromkeys(

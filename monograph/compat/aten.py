@@ -5,8 +5,13 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+from monograph.core import dtype as dtypes
+from monograph.core.errors import ShapeError
 from monograph.tensor import FUNCTIONS
 from monograph.tensor.core import Tensor
+from monograph.tensor.delivery import deliver
+
+EXACT_TERMS = 512  # products of eight-bit numbers whose sum float32 holds exactly: 255 * 128 * 512 < 2 ** 24
 
 
 def _to_copy(self: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None, non_blocking: bool = False,
@@ -61,3 +66,27 @@ def _unique2(self: Tensor, sorted: bool = True, return_inverse: bool = False, re
     values, inverse, counts = FUNCTIONS["unique"](self, sorted=sorted, return_inverse=True, return_counts=True)
     empty = inverse.new_empty(0)
     return values, inverse if return_inverse else empty, counts if return_counts else empty
+
+
+def _int_mm(self: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of int8 (or uint8) [n, k] with int8 [k, m], exact, as int32 [n, m]: what quantised layers compute with.
+
+    Computed in float32 over stretches of k so short that every sum is exact, by the kernels of float32. Raises RuntimeError for other
+    dtypes and for shapes that do not fit.
+
+    >>> import monograph as mg
+    >>> mg._int_mm(mg.tensor([[100, -128]], dtype=mg.int8), mg.tensor([[127], [127]], dtype=mg.int8))
+    tensor([[-3556]], dtype=monograph.int32)
+    """
+    for name, t in (("self", self), ("mat2", mat2)):
+        if t.ndim != 2:
+            raise ShapeError(f"_int_mm: expected {name} to be of dimension 2 but got {t.ndim}")
+    if self.shape[1] != mat2.shape[0]:
+        raise ShapeError(f"_int_mm: self.size(1) needs to match mat2.size(0) but got {self.shape[1]} and {mat2.shape[0]}")
+    if self.dtype not in (dtypes.int8, dtypes.uint8) or mat2.dtype is not dtypes.int8:
+        raise RuntimeError(f"_int_mm: expected int8 or uint8 times int8, got {self.dtype} and {mat2.dtype}; write x.to(torch.int8)")
+    total = FUNCTIONS["zeros"](self.shape[0], mat2.shape[1], dtype=dtypes.int32)
+    for at in range(0, self.shape[1], EXACT_TERMS):
+        left, right = self[:, at : at + EXACT_TERMS], mat2[at : at + EXACT_TERMS]
+        total = total + (left.float() @ right.float()).to(dtypes.int32)
+    return deliver(total, out)

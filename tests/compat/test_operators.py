@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import monograph as mg
@@ -109,3 +110,19 @@ def test_ops_is_torchs_under_the_alias_only() -> None:
     with mg.as_torch() as torch:
         assert torch.ops is ops and torch.library is library
     assert mg.library is library
+
+
+@pytest.mark.parametrize(("n", "k", "m"), [(3, 5, 2), (16, 1500, 7), (4, 0, 3), (1, 512, 1)])
+def test_products_of_eight_bits_are_exact(n: int, k: int, m: int) -> None:
+    rng = np.random.default_rng(0)
+    b = rng.integers(-128, 128, (k, m)).astype(np.int8)
+    b[:, 0] = -128
+    for a in (np.full((n, k), -128, np.int8), rng.integers(0, 256, (n, k)).astype(np.uint8), np.full((n, k), 255, np.uint8)):
+        wanted = a.astype(np.int32) @ b.astype(np.int32)
+        out = mg.empty(n, m, dtype=mg.int32)
+        for got in (mg._int_mm(mg.tensor(a), mg.tensor(b)), mg._int_mm(mg.tensor(a), mg.tensor(b), out=out), out):
+            assert got.dtype is mg.int32 and (got.numpy() == wanted).all()
+    with pytest.raises(RuntimeError, match="expected int8 or uint8 times int8"):
+        mg._int_mm(mg.ones(2, 2), mg.ones(2, 2, dtype=mg.int8))
+    with pytest.raises(RuntimeError, match="needs to match"):
+        mg._int_mm(mg.ones(2, 2, dtype=mg.int8), mg.ones(3, 2, dtype=mg.int8))
