@@ -28,6 +28,7 @@ VENV := .venv
 VENV_TORCH := .venv-torch
 PY := $(VENV)/bin/python
 PY_TORCH := $(VENV_TORCH)/bin/python
+VENV_EXTRAS := .venv-extras
 VENV_PACKAGES := .venv-packages
 PY_PACKAGES := $(VENV_PACKAGES)/bin/python
 
@@ -37,7 +38,11 @@ VENV_JAX := .venv-jax
 VENV_ONNX := .venv-onnx
 PEERS := $(VENV_TORCH)/.exporter $(VENV_TENSORFLOW)/.ready $(VENV_JAX)/.ready $(VENV_ONNX)/.ready
 
-.PHONY: help demo test check bench bench-fit bench-data parity packages conformance clean distclean
+# The tests that `test` skips for want of an extra.
+EXTRAS_TESTS := tests/array_api/test_consumers.py tests/data/test_rows.py tests/examples/test_examples.py tests/train/test_callbacks_search.py \
+	tests/train/test_callbacks_watching.py tests/train/test_loggers.py tests/train/test_tensorboard.py tests/utils/test_tensorboard.py
+
+.PHONY: help demo test check extras bench bench-fit bench-data parity packages conformance clean distclean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -52,6 +57,9 @@ check: $(VENV)/.ready ## linter, type checker, import law
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+
+extras: $(VENV_EXTRAS)/.ready ## the tests that need an extra: loggers, TensorBoard's profile tab, Parquet, search, all examples
+	$(VENV_EXTRAS)/bin/python -m pytest $(EXTRAS_TESTS) $(ARGS)
 
 parity: $(VENV_TORCH)/.ready ## compare with PyTorch, op by op and on whole training scripts
 	$(PY_TORCH) -m pytest parity $(ARGS)
@@ -79,16 +87,22 @@ bench-fit: $(VENV)/.ready .venv-lightning/.ready $(VENV_TENSORFLOW)/.ready ## Fa
 
 clean: ## remove outputs and caches
 	rm -rf out build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_TORCH)/*' -not -path './$(VENV_PACKAGES)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(VENV_EXTRAS)/*' -not -path './$(VENV_TORCH)/*' -not -path './$(VENV_PACKAGES)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_PACKAGES) $(VENV_TENSORFLOW) $(VENV_JAX) $(VENV_ONNX) .venv-lightning
+	rm -rf $(VENV) $(VENV_EXTRAS) $(VENV_TORCH) $(VENV_PACKAGES) $(VENV_TENSORFLOW) $(VENV_JAX) $(VENV_ONNX) .venv-lightning
 
 # The stamp is written last, so an interrupted installation is repeated.
 $(VENV)/.ready: pyproject.toml
 	@$(call make_venv,$(VENV))
 	@echo "==> installing monograph with its demo and dev extras into $(VENV)"
 	$(PY) -m pip install $(PIP_FLAGS) -e '.[dev,demo]'
+	@touch $@
+
+$(VENV_EXTRAS)/.ready: pyproject.toml
+	@$(call make_venv,$(VENV_EXTRAS))
+	@echo "==> installing monograph with all its extras into $(VENV_EXTRAS)"
+	$(VENV_EXTRAS)/bin/python -m pip install $(PIP_FLAGS) -e '.[dev,demo,arrow,examples,image,mlflow,optuna,plot,profile,tensorboard,train]' einops
 	@touch $@
 
 $(VENV_TORCH)/.ready: pyproject.toml
