@@ -30,7 +30,14 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
-    """The inner product of vectors along `dim`, of complex ones with x conjugated; the other dimensions broadcast."""
+    """The inner product of vectors along `dim`, of complex ones with x conjugated; the other dimensions broadcast.
+
+    Raises RuntimeError for vectors of two dtypes.
+    """
+    if x.dtype is not y.dtype:
+        raise RuntimeError(
+            f"linalg.vecdot: expected x and y to have the same dtype, but found {x.dtype} and {y.dtype}: write y.to(x.dtype)"
+        )
     return write_all((FUNCTIONS["conj"](x) * y).sum(dim), out)  # type: ignore[operator]
 
 

@@ -186,6 +186,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     """Indices of the elements that are not zero: a [count, ndim] tensor, or a vector per dimension. Looks at the values."""
     found = np.nonzero(np.atleast_1d(host_array(input)))
     if as_tuple:
+        if out is not None:
+            raise TypeError("nonzero(): as_tuple=True gives a new vector for each dimension and takes no out=; leave one of them away")
         return tuple(from_host(f) for f in found)
     return deliver(from_host(np.stack(found, 1) if input.ndim else np.zeros((len(found[0]), 0), np.int64)), out, exact=True)
 

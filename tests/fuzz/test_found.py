@@ -123,3 +123,10 @@ def test_weights_of_losses() -> None:
     x, weight = mg.ones(2, 2), mg.tensor([[1.0, 2.0], [3.0, 4.0]])
     for loss in (F.mse_loss, F.l1_loss, F.huber_loss):
         assert loss(x, x * 0, weight=weight, reduction="sum").item() == loss(x, x * 0, reduction="mean").item() * 10
+
+
+def test_odd_pairs_of_arguments_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="same dtype, but found"):
+        mg.linalg.vecdot(mg.ones(3), mg.ones(3, dtype=mg.float64))
+    with pytest.raises(TypeError, match="takes no out="):
+        mg.nonzero(mg.ones(3), as_tuple=True, out=mg.empty(0, dtype=mg.int64))
