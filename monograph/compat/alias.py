@@ -18,10 +18,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from monograph.compat.finding import OURS, Finder, find
+from monograph.compat.finding import Finder, find
 from monograph.compat.paths import HIDDEN, MODULES
 from monograph.compat.version import __version__
-from monograph.core.naming import naming
+from monograph.core.naming import OURS, naming
 
 NAME = "torch"
 SHIM = os.path.join(os.path.dirname(__file__), "shim")

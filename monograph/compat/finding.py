@@ -15,8 +15,8 @@ from typing import Any
 
 from monograph.compat.modules import Forwarding
 from monograph.compat.paths import FORWARDS, MODULES, ROOM
+from monograph.core.naming import OURS
 
-OURS = "monograph"
 _forwardings: dict[str, ModuleType] = {}  # made once; the import system enters them into sys.modules
 _opened: set[str] = set()
 _KNOWN = frozenset((*MODULES, *FORWARDS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monograph.core.dtype import bool_
+from monograph.core.shape import contiguous_strides, numel
 from monograph.graph.node import Node
 from monograph.ops import attention
 from monograph.passes.views import View
@@ -36,10 +37,7 @@ def takes_attention(node: Node) -> bool:
         return False
     if q.shape[-1] < 1 or v.shape[-1] < 1:
         return False
-    batch = 1
-    for n in q.shape[:-2]:
-        batch = batch * n
-    return bool(batch >= (FEWEST_BATCHES if backward else 1))
+    return bool(numel(q.shape[:-2]) >= (FEWEST_BATCHES if backward else 1))
 
 
 @rule(attention.scaled_dot_product_attention, takes_attention)
@@ -73,12 +71,7 @@ def _steps(h: Heavy, node: Node, given: dict[str, Node], made: dict[str, Node]) 
     for name, x in given.items():
         add(name, x, h.view(x))
     for name, x in made.items():
-        strides: list[int] = []
-        step = 1
-        for n in reversed(x.shape):
-            strides.insert(0, step)
-            step *= n
-        add(name, x, View(x, tuple(x.shape), tuple(strides), 0))
+        add(name, x, View(x, x.shape, contiguous_strides(x.shape), 0))
     letters = "".join(name[0] for name in ("q", "k", "v", "mask", "g") if name in operands and operands[name].col == 1)
     mask = given.get("mask")
     spec = AttentionSpec(q.dtype.name, "none" if mask is None else "bool" if mask.dtype is bool_ else mask.dtype.name, a.is_causal, letters)
