@@ -18,6 +18,8 @@ from tests.house.source_tree import ROOT
 
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TARGETS_OF_MAKE = re.compile(r"`make ([a-z-]+)")
+NAMED_FILE = re.compile(r"`([\w/]+\.py)`")
+ROOMS = ("monograph", "benchmarks", "parity")
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 
 
@@ -29,6 +31,20 @@ def public_modules() -> list[str]:
 def run_script(path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     return subprocess.run([sys.executable, str(path)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def pages() -> list[str]:
+    return ["ARCHITECTURE.md", *sorted(str(p.relative_to(ROOT)) for room in ROOMS for p in ROOT.glob(f"{room}/**/README.md"))]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_files_that_pages_name_are_there(page: str) -> None:
+    text, room = (ROOT / page).read_text(encoding="utf-8"), (ROOT / page).parent
+    rooms = [ROOT / "monograph", *([] if room == ROOT else [room])]
+    missing = [
+        name for name in set(NAMED_FILE.findall(text)) if not (ROOT / name).exists() and not any([*r.glob(f"**/{name}")] for r in rooms)
+    ]
+    assert not missing, f"{page} names {missing}: renamed or gone"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
