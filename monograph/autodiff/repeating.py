@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from monograph.core.modes import MODES
+from monograph.core.weighed import Weighed
 from monograph.graph.node import Node, note_provenance, topological
 from monograph.ops import source
 
@@ -122,23 +123,15 @@ def _picker(places: list[int]) -> Callable[[list[Node]], tuple[Node, ...]]:
     return lambda nodes: ()
 
 
-class Scores(dict[Any, Any]):
+class Scores(Weighed[Any]):
     """Scores by key, or SEEN, or UNWRITABLE. All are let go when they hold too much."""
 
-    nodes = 0
     played = 0  # how often one was used
 
     def first(self, key: Any) -> None:
         """Notes a graph that has never come before."""
         self.weigh(1 + len(key) // 8)
         self[key] = SEEN
-
-    def weigh(self, nodes: int) -> None:
-        """Notes that so many nodes more will be held."""
-        if self.nodes + nodes > NODES_KEPT:
-            self.clear()
-            self.nodes = 0
-        self.nodes += nodes
 
     def keep(self, reading: Reading, recorded: Sequence[Node], leaves: Sequence[tuple[Node, Node]], results: Sequence[Node | None]) -> None:
         """Writes down what came of a graph. What was `recorded` meanwhile must be all that it needs, besides what was given."""
@@ -155,4 +148,4 @@ class Scores(dict[Any, Any]):
         score.read = sorted({given[x] for n in recorded for x in n.inputs if x in given})
 
 
-scores = Scores()
+scores = Scores(NODES_KEPT)

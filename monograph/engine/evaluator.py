@@ -14,6 +14,7 @@ from typing import Any
 from monograph.core import knobs
 from monograph.core.errors import NoDataError, message_of
 from monograph.core.modes import MODES, ROOM
+from monograph.core.weighed import Weighed
 from monograph.engine.families import find_plan, ledger
 from monograph.engine.interpreting import interpreted
 from monograph.engine.plans import Plan
@@ -297,13 +298,14 @@ def relieve(newest: Node) -> None:
     evaluate([newest], sweep=True)
 
 
-class PlanCache(dict[Any, Plan]):
+PLANNED_NODES = 200_000
+
+
+class PlanCache(Weighed[Plan]):
     """Plans by structure. What a plan takes in memory goes with its nodes, so that is what is limited."""
 
-    nodes = 0
-
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(PLANNED_NODES)
         self.sweeps = Sweeps()
 
     def add(self, key: Any, plan: Plan, nodes: int) -> Plan:
@@ -312,21 +314,13 @@ class PlanCache(dict[Any, Plan]):
         self[key] = plan
         return plan
 
-    def weigh(self, nodes: int) -> None:
-        """Notes that so many nodes more will be held."""
-        if self.nodes + nodes > PLANNED_NODES:
-            self.clear()
-        self.nodes += nodes
-
     def clear(self) -> None:
         """Lets all go."""
         super().clear()
         self.sweeps.clear()
-        self.nodes = 0
 
 
 _plans = PlanCache()
-PLANNED_NODES = 200_000
 
 
 def structure(order: Sequence[Node], outputs: Sequence[Node]) -> tuple[Any, list[Node], list[Node]]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from monograph.core import knobs
 from monograph.core.symbol import Scope, Sym, function, hint_of
+from monograph.core.weighed import Weighed
 from monograph.engine.op_by_op import Ledger, OpByOpPlan
 from monograph.engine.plans import Plan, make_plan
 from monograph.graph.node import Node, copy_provenance
@@ -129,24 +130,7 @@ class Family:
         return made.plan(outline.sizes)
 
 
-class Families(dict[Any, Family]):
-    """Families by structure; all are let go when they hold too many nodes."""
-
-    nodes = 0
-
-    def weigh(self, nodes: int) -> None:
-        """Notes that so many nodes more will be held."""
-        if self.nodes + nodes > NODES_KEPT:
-            self.clear()
-        self.nodes += nodes
-
-    def clear(self) -> None:
-        """Lets all go."""
-        super().clear()
-        self.nodes = 0
-
-
-_families = Families()
+_families: Weighed[Family] = Weighed(NODES_KEPT)
 
 
 ledger = Ledger()

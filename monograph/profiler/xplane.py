@@ -1,8 +1,7 @@
 """A recording as an XSpace: the protocol buffer that xprof, TensorBoard's profile tab, reads; written without a protobuf library.
 
 An XSpace holds planes (one here: the CPU), a plane lines (threads), a line events. An event names its metadata, which has the text, by
-number; so do the statistics of an event. On the wire a field is a tag (number << 3 | kind) and a value: kind 0 a varint, 2 a length and
-bytes.
+number; so do the statistics of an event.
 """
 
 from __future__ import annotations
@@ -11,24 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-VARINT, BYTES = 0, 2
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number: int, value: int | str | bytes) -> bytes:
-    """One field; a number that is not negative, text, or an encoded message."""
-    if isinstance(value, int):
-        return _varint(number << 3 | VARINT) + _varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | BYTES) + _varint(len(data)) + data
+from monograph.core.wire import field
 
 
 class _Names:
@@ -44,8 +26,8 @@ class _Names:
         """A map's entry for each: its key, and a message of the same number and the texts."""
         found = b""
         for (name, shown), number in self.of.items():
-            message = _field(1, number) + _field(2, name) + (_field(4, shown) if shown else b"")
-            found += _field(self.number, _field(1, number) + _field(2, message))
+            message = field(1, number) + field(2, name) + (field(4, shown) if shown else b"")
+            found += field(self.number, field(1, number) + field(2, message))
         return found
 
 
@@ -72,18 +54,18 @@ def xspace(events: Sequence[Any], host: str) -> bytes:
         told += [("source", "\n".join(e.stack))] if e.stack else []
         name, _, number = e.name.partition("#")
         told += [("_r", 1), ("step_num", int(number))] if name == "ProfilerStep" and number.isdecimal() else []  # the root of a step
-        stats = (_field(1, statistics.number_of(key)) + _field(4 if isinstance(value, int) else 5, value) for key, value in told)
-        return _field(1, names.number_of(*_named(e))) + _field(2, start) + _field(3, length) + b"".join(_field(4, stat) for stat in stats)
+        stats = (field(1, statistics.number_of(key)) + field(4 if isinstance(value, int) else 5, value) for key, value in told)
+        return field(1, names.number_of(*_named(e))) + field(2, start) + field(3, length) + b"".join(field(4, stat) for stat in stats)
 
     def line(number: int, events: Iterable[Any]) -> bytes:
-        return _field(1, number) + _field(2, f"thread {number}") + b"".join(_field(4, event(e)) for e in events)
+        return field(1, number) + field(2, f"thread {number}") + b"".join(field(4, event(e)) for e in events)
 
     threads: dict[int, list[Any]] = {}
     for e in events:
         threads.setdefault(e.thread, []).append(e)
-    lines = b"".join(_field(3, line(number, of_thread)) for number, of_thread in enumerate(threads.values(), 1))
-    plane = _field(1, 1) + _field(2, "/host:CPU") + lines + names.encoded() + statistics.encoded()
-    return _field(1, plane) + _field(4, host)
+    lines = b"".join(field(3, line(number, of_thread)) for number, of_thread in enumerate(threads.values(), 1))
+    plane = field(1, 1) + field(2, "/host:CPU") + lines + names.encoded() + statistics.encoded()
+    return field(1, plane) + field(4, host)
 
 
 def write_xspace(folder: str, events: Sequence[Any], run: str, host: str) -> str:

@@ -247,7 +247,7 @@ def test_other_shapes_and_dtypes_are_other_scores() -> None:
 
 
 def test_scores_are_let_go_when_they_hold_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeating, "NODES_KEPT", 200)
+    monkeypatch.setattr(repeating.scores, "most", 200)
     (x,) = leaves((3,))
     for k in range(1, 30):
         y = x

@@ -214,7 +214,7 @@ def test_a_size_that_comes_once_among_many_is_not_captured() -> None:
 
 
 def test_families_are_let_go_when_they_hold_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(families, "NODES_KEPT", 60)
+    monkeypatch.setattr(families._families, "most", 60)
     for width in range(2, 12):
         for n in (4, 6):
             x = rows(n, width)

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from monograph.core.dtype import float32, int64
+from monograph.core.wire import BYTES, VARINT, field, varint
 from monograph.data.collate import tensor_of_owned
 from monograph.data.files.features import FixedLenFeature, FixedLenSequenceFeature, VarLenFeature
 from monograph.data.files.tfrecord import DataLossError
 from monograph.tensor.core import Tensor
 from monograph.tensor.interop import host_array
 
-VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
+EIGHT, FOUR = 1, 5
 Features = dict[str, Any]  # a list of bytes, a float32 array or an int64 array for each name
 
 
@@ -122,20 +123,6 @@ def decode(record: bytes) -> Features:
 # ---- writing ----
 
 
-def _number(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    made = bytearray()
-    while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _number(number << 3 | BYTES) + _number(len(data)) + data
-
-
 def _encoded(name: str, value: Any) -> bytes:
     if isinstance(value, Tensor):
         value = host_array(value)
@@ -144,12 +131,12 @@ def _encoded(name: str, value: Any) -> bytes:
     if isinstance(value, list | tuple) and not value:
         return b""
     if isinstance(value, Sequence) and value and isinstance(value[0], str | bytes):
-        return _field(1, b"".join(_field(1, v.encode() if isinstance(v, str) else bytes(v)) for v in value))
+        return field(1, b"".join(field(1, v.encode() if isinstance(v, str) else bytes(v)) for v in value))
     array = np.asarray(value).reshape(-1)
     if array.dtype.kind == "f":
-        return _field(2, _field(1, array.astype("<f4").tobytes()) if array.size else b"")
+        return field(2, field(1, array.astype("<f4").tobytes()) if array.size else b"")
     if array.dtype.kind in "iub":
-        return _field(3, _field(1, b"".join(_number(int(v)) for v in array)) if array.size else b"")
+        return field(3, field(1, b"".join(varint(int(v)) for v in array)) if array.size else b"")
     if not array.size:
         return b""
     raise TypeError(f"feature {name!r}: an Example holds numbers, bytes and text, got {array.dtype}")
@@ -163,8 +150,8 @@ def encode_example(features: Mapping[str, Any]) -> bytes:
     >>> mg.data.parse_single_example(record, {"label": mg.data.FixedLenFeature((), mg.int64)})
     {'label': tensor(3)}
     """
-    entries = [_field(1, _field(1, name.encode()) + _field(2, _encoded(name, features[name]))) for name in sorted(features)]
-    return _field(1, b"".join(entries))
+    entries = [field(1, field(1, name.encode()) + field(2, _encoded(name, features[name]))) for name in sorted(features)]
+    return field(1, b"".join(entries))
 
 
 class Example:
